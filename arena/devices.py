@@ -1,0 +1,189 @@
+"""Where a model runs: CUDA, MPS or CPU, found without importing torch, and timing that waits for the device."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import os
+import platform
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from arena.errors import DeviceError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+AUTO = "auto"
+_PATTERN = re.compile(r"cpu|mps|cuda(:\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A place where models can run."""
+
+    key: str
+    """``"cuda:0"``, ``"mps"`` or ``"cpu"``: what PyTorch calls it."""
+    name: str
+    """The hardware's name."""
+
+    @property
+    def kind(self) -> str:
+        """CUDA, MPS or CPU, with the number where there are several."""
+        return self.key.upper().replace(":0", "")
+
+
+@functools.cache
+def available_devices() -> tuple[Device, ...]:
+    """The devices that this machine and this build of PyTorch have, best first: CUDA, MPS, CPU.
+
+    Asks the driver instead of PyTorch, whose import takes seconds: the page lists devices at its first paint.
+
+    Returns:
+        At least the CPU.
+    """
+    return (*_cuda_devices(), *_mps_devices(), Device("cpu", _cpu_name()))
+
+
+def resolve_device(device: str = AUTO) -> str:
+    """Choose the device to run on.
+
+    Args:
+        device: ``"auto"`` for the best there is, ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:N"``.
+
+    Returns:
+        A key that PyTorch understands; CUDA always with its number.
+
+    Raises:
+        DeviceError: This machine does not have that device, or there is no such device.
+    """
+    have = [found.key for found in available_devices()]
+    wanted = device.strip().lower()
+    if wanted == AUTO:
+        return have[0]
+    if not _PATTERN.fullmatch(wanted):
+        raise DeviceError(f'There is no device called "{device}".', f"Use auto or one of: {', '.join(have)}.")
+    key = "cuda:0" if wanted == "cuda" else wanted
+    if key not in have:
+        raise DeviceError(
+            f"This machine has no {wanted} device that PyTorch can use.",
+            f"Use auto or one of: {', '.join(have)}.",
+        )
+    return key
+
+
+def free_memory(device: str) -> int:
+    """How much memory a device has left.
+
+    Args:
+        device: A resolved device.
+
+    Returns:
+        Bytes. Apple's GPU shares the machine's memory, so that is what counts there.
+    """
+    if device.startswith("cuda"):
+        import torch  # noqa: PLC0415 - first paint must not wait for it
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def synchronize(device: str) -> None:
+    """Wait until a device has done all it was given; GPUs run behind the program.
+
+    Args:
+        device: A resolved device.
+    """
+    if device == "cpu":
+        return
+    import torch  # noqa: PLC0415 - first paint must not wait for it
+
+    if device == "mps":
+        torch.mps.synchronize()
+    else:
+        torch.cuda.synchronize(device)
+
+
+class Stopwatch:
+    """Seconds of wall time around work on a device: ``with Stopwatch("cuda:0") as watch: ...; watch.seconds``."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
+        self.seconds = 0.0
+        self._start = 0.0
+
+    def __enter__(self) -> Self:
+        synchronize(self.device)
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            synchronize(self.device)
+        self.seconds = time.perf_counter() - self._start
+
+
+def _torch_library(stem: str) -> bool:
+    """Whether the installed PyTorch carries a library: CPU-only builds have no ``torch_cuda``."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or not spec.submodule_search_locations:
+        return False
+    folder = Path(spec.submodule_search_locations[0]) / "lib"
+    return any(folder.glob(f"*{stem}.*"))
+
+
+def _cuda_devices() -> list[Device]:
+    if sys.platform == "darwin" or not _torch_library("torch_cuda"):
+        return []
+    if "torch" in sys.modules:
+        import torch  # noqa: PLC0415 - already paid for, and the authority
+
+        if not torch.cuda.is_available():
+            return []
+        return [Device(f"cuda:{i}", torch.cuda.get_device_name(i)) for i in range(torch.cuda.device_count())]
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return []
+    count = ctypes.c_int(0)
+    # CUDA driver API: 0 is success; the driver honours CUDA_VISIBLE_DEVICES as PyTorch does.
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return []
+    devices = []
+    for index in range(count.value):
+        handle, name = ctypes.c_int(0), ctypes.create_string_buffer(128)
+        if driver.cuDeviceGet(ctypes.byref(handle), index) == 0 and driver.cuDeviceGetName(name, 128, handle) == 0:
+            devices.append(Device(f"cuda:{index}", name.value.decode(errors="replace")))
+    return devices
+
+
+def _mps_devices() -> list[Device]:
+    # PyTorch's wheels for Apple silicon all have MPS; macOS 14 is the least they support.
+    if sys.platform == "darwin" and platform.machine() == "arm64":
+        return [Device("mps", "Apple silicon GPU")]
+    return []
+
+
+def _cpu_name() -> str:
+    """The processor's name and its cores, as far as the system tells."""
+    name = platform.processor() or platform.machine() or "CPU"
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE)
+        name = found.group(1) if found else name
+    except OSError:
+        pass
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    return f"{name.strip()}, {cores} core{'s' if cores > 1 else ''}"

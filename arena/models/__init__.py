@@ -1,0 +1,1 @@
+"""Segmenters: one module per family of models, and the pool that loads, shares and evicts them."""

@@ -1,0 +1,109 @@
+"""Segmenters that behave as a test wants them to, and cards that name them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from arena.catalog import ModelCard, Task
+from arena.errors import CheckpointError
+from arena.matte import MatteKind
+from arena.models.base import Prediction, Segmenter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from arena.photo import Photo
+
+
+def make_card(key: str, adapter: str, **fields: Any) -> ModelCard:
+    """A card with everything that a card must have."""
+    values: dict[str, Any] = {
+        "label": key.title(),
+        "family": "fake",
+        "task": Task.PORTRAIT,
+        "summary": "For tests.",
+        "training_data": "none",
+        "licence": "CC0",
+        "commercial": True,
+        "mask_kind": MatteKind.ALPHA,
+    }
+    return ModelCard(key=key, adapter=f"tests.fakes:{adapter}" if adapter else "", **(values | fields))
+
+
+def disc(height: int, width: int) -> NDArray[np.float32]:
+    """Alpha of a soft disc in the middle."""
+    rows, columns = np.mgrid[:height, :width]
+    distance = np.hypot(rows - (height - 1) / 2, columns - (width - 1) / 2)
+    alpha: NDArray[np.float32] = np.clip(min(height, width) / 3 - distance, 0, 1).astype(np.float32)
+    return alpha
+
+
+class DiscSegmenter(Segmenter):
+    """Finds a disc in the middle of every photo."""
+
+    loads = 0
+    counter = threading.Lock()
+
+    @classmethod
+    def load(cls, card: ModelCard, weights: Path | None, device: str) -> Self:
+        with DiscSegmenter.counter:
+            DiscSegmenter.loads += 1
+        time.sleep(0.02)
+        return cls(card, device)
+
+    def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
+        return Prediction(disc(photo.height, photo.width), seconds=0.25, notes=("A disc.",))
+
+
+class EmptySegmenter(DiscSegmenter):
+    """Finds nobody."""
+
+    def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
+        return Prediction(np.full((photo.height, photo.width), 0.05, np.float32), seconds=0.1)
+
+
+class BrokenSegmenter(DiscSegmenter):
+    """Stops with an exception that no one foresaw."""
+
+    def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
+        raise ZeroDivisionError("a fault of the program")
+
+
+class HungrySegmenter(DiscSegmenter):
+    """Runs out of memory as PyTorch's CPU allocator says it."""
+
+    def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+
+class UnloadableSegmenter(DiscSegmenter):
+    """Its weights do not fit."""
+
+    @classmethod
+    def load(cls, card: ModelCard, weights: Path | None, device: str) -> Self:
+        raise CheckpointError("The tensors do not fit.", "Fetch it again.")
+
+
+class PromptedSegmenter(DiscSegmenter):
+    """Takes a text and says which."""
+
+    prompts = frozenset({"prompt"})
+
+    def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
+        return Prediction(disc(photo.height, photo.width), seconds=0.2, notes=(f"Looked for {prompts['prompt']}.",))
+
+
+class SlowSegmenter(DiscSegmenter):
+    """Waits until the test lets it go on."""
+
+    gate = threading.Event()
+
+    def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
+        SlowSegmenter.gate.wait(20)
+        return Prediction(disc(photo.height, photo.width), seconds=0.3)
