@@ -1,0 +1,196 @@
+"""The default background blur against the textbook one: seconds, error against a known truth, and look.
+
+    python benchmarks/compositor.py [--kernel 101] [--rounds 7]
+
+The speed part draws its own picture. The truth part needs the developers' reference data (``ARENA_SHARED``, or
+``shared`` beside the checkout) and scikit-image, and is left out without them: each photo of ``data/mattes`` is laid
+over a plate that is known, so the ideal result is ``alpha * photo + (1 - alpha) * blur(plate)``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from arena.compose import blur_background, blur_plate, composite
+from arena.refine import feather
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+CORES = 2
+ROWS, COLUMNS = 3000, 4000
+TRUTH_KERNEL = 61
+SKIMAGE_PLATES = ("coffee", "chelsea", "rocket")
+PHOTO_PLATES = ("06-long-hair-planks-plants.jpg",)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kernel", type=int, default=101, help="kernel of the speed part")
+    parser.add_argument("--rounds", type=int, default=7, help="repetitions of the fast method")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(CORES)
+    speed(arguments.kernel, arguments.rounds)
+    likeness()
+    shared = Path(os.environ.get("ARENA_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+    if (shared / "data" / "mattes").is_dir():
+        truth(shared / "data")
+    else:
+        print("\nNo reference data: the truth part is left out.")
+
+
+def synthetic_portrait() -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A 12-megapixel picture with detail at several scales, and a head and shoulders that fill a third of it."""
+    rng = np.random.default_rng(0)
+    rgb = np.zeros((ROWS, COLUMNS, 3), np.float32)
+    for cell in (4, 40, 400):
+        noise = rng.random((ROWS // cell, COLUMNS // cell, 3), dtype=np.float32)
+        rgb += cv2.resize(noise, (COLUMNS, ROWS), interpolation=cv2.INTER_LINEAR) * 85
+    alpha = np.zeros((ROWS, COLUMNS), np.float32)
+    cv2.ellipse(alpha, (COLUMNS // 2, 1100), (550, 750), 0, 0, 360, 1.0, -1)
+    cv2.ellipse(alpha, (COLUMNS // 2, ROWS), (1300, 1100), 0, 0, 360, 1.0, -1)
+    return rgb.astype(np.uint8), feather(alpha)
+
+
+def never_quite(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The matte as a sigmoid gives it: no pixel at 0 or 1, so nothing can be skipped."""
+    return np.asarray(np.clip(alpha, 0.01, 0.99), np.float32)
+
+
+def seconds(work: Callable[[], Any], rounds: int) -> float:
+    """Median of several rounds, after one to warm up if there is more than one."""
+    if rounds > 1:
+        work()
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def speed(kernel: int, rounds: int) -> None:
+    rgb, alpha = synthetic_portrait()
+    loose = never_quite(alpha)
+    reference = seconds(lambda: blur_background(rgb, alpha, kernel, fill="telea"), 1)
+    passes = seconds(lambda: cv2.GaussianBlur(rgb, (kernel, kernel), 0), 3) * 3
+    print(f"Speed: {ROWS * COLUMNS / 1e6:.0f} megapixels, kernel {kernel}, {cv2.getNumThreads()} threads\n")
+    print("| method | ms | Telea / this |\n| --- | ---: | ---: |")
+    rows = {
+        "Telea at full size, 3 passes (reference)": reference,
+        "the 3 Gaussian passes alone": passes,
+        "push-pull (default)": seconds(lambda: blur_background(rgb, alpha, kernel), rounds),
+        "push-pull, no pixel at exactly 0 or 1": seconds(lambda: blur_background(rgb, loose, kernel), rounds),
+    }
+    for size in (5, 21, 51, 255):
+        rows[f"push-pull, kernel {size}"] = seconds(
+            lambda size=size: blur_background(rgb, alpha, size),  # type: ignore[misc]
+            rounds,
+        )
+    for name, taken in rows.items():
+        print(f"| {name} | {taken * 1000:.1f} | {reference / taken:.0f} |")
+
+
+def likeness() -> None:
+    """How far the reduced blur is from the textbook's where both have the same fill: an empty scene."""
+    rgb = synthetic_portrait()[0][:1000, :1500]
+    rng = np.random.default_rng(1)
+    blocks = np.kron(rng.integers(0, 256, (84, 125, 3)), np.ones((12, 12, 1))).astype(np.uint8)[:1000]
+    empty = np.zeros(rgb.shape[:2], np.float32)
+    print(
+        "\nLook: levels between the reduced and the textbook blur at identical fill (mean, max; max off the border)\n"
+    )
+    print("| kernel | soft picture | hard-edged blocks |\n| ---: | ---: | ---: |")
+    for kernel in (3, 5, 9, 15, 17, 21, 35, 51, 75, 101, 151, 255):
+        cells = []
+        for picture in (rgb, blocks):
+            ours = blur_plate(picture, empty, kernel).astype(int)
+            off = np.abs(ours - blur_plate(picture, empty, kernel, fill="telea"))
+            cells.append(f"{off.mean():.2f}, {off.max()}; {off[64:-64, 64:-64].max()}")
+        print(f"| {kernel} | {cells[0]} | {cells[1]} |")
+
+
+def truth(data: Path) -> None:
+    plates = known_plates(data)
+    names = sorted((data / "mattes").glob("*.jpg"))
+    print(f"\nTruth: mean error in levels where blur meets subject, kernel {TRUTH_KERNEL}\n")
+    print("| plate | matte | Telea | push-pull | ratio | floor |\n| --- | --- | ---: | ---: | ---: | ---: |")
+    totals = []
+    for plate_name, plate in plates.items():
+        for name in names:
+            alpha_path = name.with_suffix(".alpha.png")
+            row = errors(read(name), read_matte(alpha_path), plate)
+            totals.append(row)
+            telea, ours, floor = row
+            print(f"| {plate_name} | {name.stem} | {telea:.2f} | {ours:.2f} | {ours / telea:.2f} | {floor:.2f} |")
+    telea, ours, floor = np.mean(totals, axis=0)
+    print(f"| all | mean | {telea:.2f} | {ours:.2f} | {ours / telea:.2f} | {floor:.2f} |")
+    better = sum(ours < telea for telea, ours, _ in totals)
+    print(f"\nBetter than Telea on {better} of {len(totals)}; {1 - (ours - floor) / (telea - floor):.0%} of the")
+    print("error above the floor is gone (the floor: the true plate, with the subject's own fringe left in).")
+
+
+def known_plates(data: Path) -> dict[str, NDArray[np.uint8]]:
+    plates = {name: read(data / "photos" / name) for name in PHOTO_PLATES}
+    try:
+        from skimage import data as pictures
+    except ImportError:
+        return plates
+    return {name: np.asarray(getattr(pictures, name)()) for name in SKIMAGE_PLATES} | plates
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise SystemExit(f"{path} cannot be read.")
+    return np.ascontiguousarray(picture[..., ::-1], np.uint8)
+
+
+def read_matte(path: Path) -> NDArray[np.float32]:
+    return (read(path)[..., 0] / np.float32(255)).astype(np.float32)
+
+
+def covering(plate: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The plate scaled to cover a size, its middle cut out."""
+    scale = max(height / plate.shape[0], width / plate.shape[1])
+    size = (max(width, round(plate.shape[1] * scale)), max(height, round(plate.shape[0] * scale)))
+    scaled = cv2.resize(plate, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    top, left = (size[1] - height) // 2, (size[0] - width) // 2
+    return np.ascontiguousarray(scaled[top : top + height, left : left + width], np.uint8)
+
+
+def errors(
+    subject: NDArray[np.uint8], alpha: NDArray[np.float32], plate: NDArray[np.uint8]
+) -> tuple[float, float, float]:
+    """Error of Telea, of the default, and of the default if it knew the plate."""
+    behind = covering(plate, *alpha.shape)
+    mixed = composite(subject, behind, alpha)
+    true_blur = blur_plate(behind, np.zeros_like(alpha), TRUTH_KERNEL, fill="telea")
+    share = alpha[..., None]
+    ideal = share * subject + (1 - share) * true_blur
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (TRUTH_KERNEL, TRUTH_KERNEL))
+    near = cv2.dilate((alpha > 0.5).astype(np.uint8), ellipse) > 0
+    where = near & (alpha < 0.98)
+
+    def error(result: NDArray[np.uint8]) -> float:
+        return float(np.abs(result - ideal)[where].mean())
+
+    return (
+        error(blur_background(mixed, alpha, TRUTH_KERNEL, fill="telea")),
+        error(blur_background(mixed, alpha, TRUTH_KERNEL)),
+        error(composite(mixed, true_blur, alpha)),
+    )
+
+
+if __name__ == "__main__":
+    main()
