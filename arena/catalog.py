@@ -149,8 +149,8 @@ CARDS: tuple[ModelCard, ...] = (
         task=Task.PORTRAIT,
         summary="Finds faces and grows the people around them by colour. Works offline at once; weak where clothes "
         "and background share their colours, and it never sees fine hair.",
-        training_data="none (its face detector: WIDER FACE and CelebA)",
-        licence="MIT (face detector)",
+        training_data="face detector: WIDER FACE and CelebA; silhouette and six weights: half of Clothing Co-Parsing",
+        licence="MIT (face detector), AGPL-3.0",
         commercial=True,
         mask_kind=MatteKind.NEAR_BINARY,
         adapter="arena.models.classic:ClassicSegmenter",

@@ -411,7 +411,7 @@ def _own_size_limit() -> Iterator[None]:
 
 
 def _identify(data: bytes, filename: str) -> Image.Image:
-    formats = _PILLOW_FORMATS
+    formats: tuple[str, ...] = _PILLOW_FORMATS
     if data[4:8] == b"ftyp":
         _register_heif()
         formats = _HEIF_FORMATS

@@ -25,6 +25,21 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a developer ask for everything."""
+    parser.addoption("--full", action="store_true", help="also run the slow tests, such as full-size networks")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow tests to those who ask for them, and to continuous integration, which skips nothing."""
+    if config.getoption("--full") or os.environ.get("CI"):
+        return
+    skip = pytest.mark.skip(reason="slow; run with --full")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
+
+
 def _shared_folder() -> Path | None:
     """The developers' folder of reference data: ``ARENA_SHARED``, or ``shared`` beside the checkout."""
     folder = Path(os.environ.get("ARENA_SHARED", ROOT.parent / "shared"))

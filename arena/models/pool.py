@@ -1,0 +1,234 @@
+"""The pool: models are loaded on first use, shared by all callers, and make room for each other."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arena import weights
+from arena.catalog import get_card
+from arena.devices import AUTO, Stopwatch, free_memory, resolve_device
+from arena.errors import ModelUnavailableError, OptionError
+from arena.models.base import Segmenter, is_out_of_memory, out_of_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from arena.catalog import ModelCard
+
+SPARE_BYTES = 2 << 30
+"""Memory that loading a model leaves free for the photos and the forward pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A segmenter and what it took to have it."""
+
+    segmenter: Segmenter
+    """Shared with all other callers."""
+    download_seconds: float
+    """0 if the weights were there."""
+    load_seconds: float
+    """0 if it was loaded before."""
+
+
+class ModelPool:
+    """Segmenters by model and device, least recently used first. Safe to share between threads."""
+
+    def __init__(self, max_loaded: int | None = None) -> None:
+        """Start empty.
+
+        Args:
+            max_loaded: How many models to keep; by default ``ARENA_MAX_LOADED``, else as many as leave 2 GiB free.
+        """
+        self._max_loaded = max_loaded
+        self._segmenters: OrderedDict[tuple[str, str], Segmenter] = OrderedDict()
+        self._lock = threading.Lock()
+        self._loading: dict[tuple[str, str], threading.Lock] = {}
+
+    def get(
+        self,
+        key: str,
+        device: str = AUTO,
+        *,
+        progress: weights.ProgressCallback | None = None,
+        cancel: threading.Event | None = None,
+        on_load: Callable[[], None] | None = None,
+    ) -> Loaded:
+        """The segmenter of a model on a device, downloaded and loaded if this is its first use.
+
+        Threads that ask for the same model wait for the one that loads it.
+
+        Args:
+            key: A model key.
+            device: ``"auto"``, ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:N"``.
+            progress: Told of the download's progress.
+            cancel: Stops the download when set.
+            on_load: Called when the weights are there and loading begins; not for a model that is loaded already.
+
+        Returns:
+            The segmenter and the seconds that its download and its loading took in this call.
+
+        Raises:
+            UnknownModelError: No such model.
+            ModelUnavailableError: This build cannot run it.
+            DeviceError: No such device.
+            WeightsError: Its weights could not be had; the subclass says why.
+            OutOfMemoryError: It does not fit.
+        """
+        card = get_card(key)
+        if not card.available:
+            raise ModelUnavailableError(f"{card.label} is not available in this build.", "Choose another model.")
+        slot = key, resolve_device(device)
+        with self._loading_lock(slot):
+            if (segmenter := self._touch(slot)) is not None:
+                return Loaded(segmenter, 0.0, 0.0)
+            with Stopwatch() as download:
+                path = weights.fetch(card, progress=progress, cancel=cancel)
+            if on_load is not None:
+                on_load()
+            self._make_room(card, slot[1])
+            with Stopwatch(slot[1]) as load:
+                segmenter = load_adapter(card, path, slot[1])
+            with self._lock:
+                self._segmenters[slot] = segmenter
+            return Loaded(segmenter, download.seconds if card.needs_download else 0.0, load.seconds)
+
+    def unload(self, key: str | None = None, device: str | None = None) -> list[str]:
+        """Let go of models; whoever still runs one finishes undisturbed.
+
+        Args:
+            key: Only this model; None for all.
+            device: Only on this device; None for all.
+
+        Returns:
+            The keys that were let go.
+        """
+        resolved = None if device is None else resolve_device(device)
+        with self._lock:
+            slots = [s for s in self._segmenters if key in (None, s[0]) and resolved in (None, s[1])]
+            for slot in slots:
+                del self._segmenters[slot]
+        _release(devices={slot[1] for slot in slots})
+        return [slot[0] for slot in slots]
+
+    def loaded(self) -> list[tuple[str, str]]:
+        """Key and device of the models in memory, least recently used first."""
+        with self._lock:
+            return list(self._segmenters)
+
+    def _loading_lock(self, slot: tuple[str, str]) -> threading.Lock:
+        with self._lock:
+            return self._loading.setdefault(slot, threading.Lock())
+
+    def _touch(self, slot: tuple[str, str]) -> Segmenter | None:
+        with self._lock:
+            segmenter = self._segmenters.get(slot)
+            if segmenter is not None:
+                self._segmenters.move_to_end(slot)
+            return segmenter
+
+    def _make_room(self, card: ModelCard, device: str) -> None:
+        """Evict the least recently used models of a device until the new one fits the budget."""
+        limit = self._max_loaded if self._max_loaded is not None else _limit_from_environment()
+        while True:
+            with self._lock:
+                rivals = [slot for slot in self._segmenters if slot[1] == device]
+                if not rivals:
+                    return
+                # Weights stored in half precision take twice their file's size once they run in single.
+                short = free_memory(device) < 2 * card.bytes + SPARE_BYTES
+                if not (short if limit is None else len(rivals) >= limit):
+                    return
+                del self._segmenters[rivals[0]]
+            _release(devices={device})
+
+
+def _limit_from_environment() -> int | None:
+    text = os.environ.get("ARENA_MAX_LOADED", "").strip()
+    if not text:
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise OptionError(f"ARENA_MAX_LOADED is {text!r}.", "Set it to how many models may stay loaded, at least 1.")
+    return int(text)
+
+
+def load_adapter(card: ModelCard, path: Path | None, device: str) -> Segmenter:
+    """Build a segmenter outside of any pool.
+
+    Args:
+        card: The model's card; a changed copy is fine.
+        path: Its verified weights; None if it has none.
+        device: A resolved device.
+
+    Returns:
+        A segmenter of the caller's own.
+
+    Raises:
+        CheckpointError: The weights do not fit the network.
+        OutOfMemoryError: It does not fit the device.
+    """
+    module, _, name = card.adapter.partition(":")
+    adapter: type[Segmenter] = getattr(importlib.import_module(module), name)
+    try:
+        return adapter.load(card, path, device)
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(card.label, device) from error
+        raise
+
+
+def _release(devices: set[str]) -> None:
+    """Give freed GPU memory back: PyTorch's caching allocator would keep it from other programs."""
+    gc.collect()
+    if any(device.startswith("cuda") for device in devices):
+        import torch  # noqa: PLC0415 - loaded by then, the model ran on it
+
+        torch.cuda.empty_cache()
+    if "mps" in devices:
+        import torch  # noqa: PLC0415 - loaded by then, the model ran on it
+
+        torch.mps.empty_cache()
+
+
+_pool = ModelPool()
+
+
+def default_pool() -> ModelPool:
+    """The pool that the page, the shell and ``arena.load_model`` share."""
+    return _pool
+
+
+def load_model(key: str, device: str = AUTO) -> Segmenter:
+    """Load a model, or get the one that is loaded.
+
+    Args:
+        key: A model key, for instance ``"classic"``; ``arena.list_models()`` names them all.
+        device: ``"auto"`` (CUDA, then MPS, then CPU), ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:N"``.
+
+    Returns:
+        A segmenter: ``load_model("classic").segment(photo)`` gives a matte. It is shared; a second call is free.
+
+    Raises:
+        ArenaError: As :meth:`ModelPool.get`.
+    """
+    return _pool.get(key, device).segmenter
+
+
+def unload(key: str | None = None, device: str | None = None) -> list[str]:
+    """Let go of loaded models.
+
+    Args:
+        key: Only this model; None for all.
+        device: Only on this device; None for all.
+
+    Returns:
+        The keys that were let go.
+    """
+    return _pool.unload(key, device)

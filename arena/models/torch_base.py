@@ -1,0 +1,259 @@
+"""What the adapters around our own networks share: size rules, normalisation, timing, and the way back to the photo."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from arena.devices import Stopwatch
+from arena.errors import ArenaError, OptionError
+from arena.models.base import Prediction, Segmenter
+from arena.nets.state import load_state, unwrap
+from arena.weights import load_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from arena.catalog import InputSize, ModelCard
+    from arena.nets import BEN2, BiRefNet, U2Net
+    from arena.photo import Photo
+
+    type Network = BiRefNet | BEN2 | U2Net
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Red, green, blue; of samples from 0 to 1."""
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Red, green, blue; of samples from 0 to 1."""
+
+CPU_DTYPE_VARIABLE = "ARENA_CPU_DTYPE"
+"""``float32`` (the default) or ``bfloat16``: quicker on CPUs that multiply it in hardware, and a little less exact."""
+
+_CPU_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a photo lies in a network's input: its top left corner, the rest being padding."""
+
+    width: int
+    """Of the resized photo, in pixels."""
+    height: int
+    """Of the resized photo, in pixels."""
+    padded_width: int
+    """Of the input, in pixels."""
+    padded_height: int
+    """Of the input, in pixels."""
+
+
+def place(width: int, height: int, size: InputSize) -> Placement:
+    """How a photo goes into a network's input.
+
+    A fixed size squashes it to the square: the networks were trained so. A free size keeps its proportions: it is
+    shrunk if its longer side is above the maximum, enlarged if its shorter side is below the minimum, and padded to
+    what is still missing to the minimum and to the multiple.
+
+    Args:
+        width: Of the photo, in pixels.
+        height: Of the photo, in pixels.
+        size: What the network wants.
+
+    Returns:
+        The size of the resized photo and of the input around it.
+    """
+    if size.side is not None:
+        return Placement(size.side, size.side, size.side, size.side)
+    shorter, longer = sorted((width, height))
+    scale = max(1.0, size.minimum / shorter)
+    if size.maximum is not None:
+        scale = min(scale, size.maximum / longer)
+    resized = tuple(max(1, round(side * scale)) for side in (width, height))
+    padded = tuple(-(-max(side, size.minimum) // size.multiple) * size.multiple for side in resized)
+    return Placement(*resized, *padded)
+
+
+def to_input(
+    rgb: NDArray[np.uint8], placement: Placement, resample: Image.Resampling, *, white: float | None = 255.0
+) -> Tensor:
+    """Resize, pad and normalise a photo for a network that was trained with ImageNet's mean and deviation.
+
+    Args:
+        rgb: uint8, H x W x 3, sRGB.
+        placement: Its size and that of the input.
+        resample: The filter that the network's own preparation uses.
+        white: The sample value that becomes 1 before normalisation; None for the largest of the resized photo.
+
+    Returns:
+        float32, 1 x 3 x padded height x padded width, in channels-last memory.
+    """
+    resized = np.asarray(Image.fromarray(rgb).resize((placement.width, placement.height), resample))
+    rows, columns = placement.padded_height - placement.height, placement.padded_width - placement.width
+    if rows or columns:
+        # Mirrored pixels go on where the photo ends, so that a body which leaves the frame does not end there and no
+        # edge appears that is none; repeated edge pixels would be streaks, which no network has seen.
+        resized = np.pad(resized, ((0, rows), (0, columns), (0, 0)), mode="symmetric")
+    # torch.tensor copies: Pillow's buffer is read-only.
+    pixels = torch.tensor(resized).float()
+    if white is None:
+        # A black photo has no brightest pixel to be divided by.
+        white = max(float(pixels.amax()), _DARKEST)
+    pixels.div_(white).sub_(torch.tensor(IMAGENET_MEAN)).div_(torch.tensor(IMAGENET_STD))
+    return pixels.permute(2, 0, 1)[None]
+
+
+_DARKEST = 1e-6
+"""Least divisor; rembg's."""
+
+
+def to_photo(
+    alpha: Tensor,
+    placement: Placement,
+    width: int,
+    height: int,
+    resample: Image.Resampling = Image.Resampling.BICUBIC,
+) -> NDArray[np.float32]:
+    """Take a network's matte back to the photo: crop the padding away, resize, clip.
+
+    Resizing is done in float32, so no step of 1/255 appears in the soft parts, and what the filter overshoots at a hard
+    edge is cut off at 0 and 1.
+
+    Args:
+        alpha: Floating, 1 x 1 x padded height x padded width, 0 to 1.
+        placement: What :func:`place` returned for the photo.
+        width: Of the photo, in pixels.
+        height: Of the photo, in pixels.
+        resample: The filter; shrinking averages over all pixels that fall together.
+
+    Returns:
+        float32, height x width, in [0, 1].
+    """
+    inner: NDArray[np.float32] = alpha[0, 0, : placement.height, : placement.width].float().cpu().contiguous().numpy()
+    if (placement.width, placement.height) == (width, height):
+        return np.clip(inner, 0.0, 1.0)
+    resized: NDArray[np.float32] = np.array(Image.fromarray(inner).resize((width, height), resample))
+    return np.clip(resized, 0.0, 1.0, out=resized)
+
+
+def working_dtype(device: str) -> tuple[torch.dtype, tuple[str, ...]]:
+    """In which precision a network runs: half on CUDA, single elsewhere, bfloat16 on a CPU whose owner asks for it.
+
+    Args:
+        device: A resolved device.
+
+    Returns:
+        The data type, and what the user should know of it, one sentence each.
+
+    Raises:
+        OptionError: ``ARENA_CPU_DTYPE`` says something else.
+    """
+    if device.startswith("cuda"):
+        return torch.float16, ()
+    wanted = os.environ.get(CPU_DTYPE_VARIABLE, "").strip() or "float32"
+    if wanted not in _CPU_DTYPES:
+        raise OptionError(f"{CPU_DTYPE_VARIABLE} is {wanted!r}.", f"Set it to {' or '.join(_CPU_DTYPES)}.")
+    if device != "cpu":
+        return torch.float32, ()
+    if wanted == "bfloat16" and not cpu_has_bfloat16():
+        return torch.float32, ("This CPU has no bfloat16 arithmetic, so it ran in float32.",)
+    return _CPU_DTYPES[wanted], ()
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 in hardware (AVX-512 BF16 or AMX); emulated, it is slower than float32."""
+    features = torch.cpu.get_capabilities()
+    return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+
+
+class TorchSegmenter(Segmenter):
+    """A segmenter around one of our networks: a normalised picture in, one map of logits or probabilities out."""
+
+    resample: ClassVar[Image.Resampling]
+    """Filter from the photo to the network's input."""
+    half_precision: ClassVar[bool] = True
+    """Whether the network runs in half precision where that is quicker."""
+
+    def __init__(
+        self, card: ModelCard, device: str, net: nn.Module, dtype: torch.dtype, notes: tuple[str, ...] = ()
+    ) -> None:
+        """Wrap a network that is ready to run.
+
+        Args:
+            card: The model's card.
+            device: A resolved device: where the network is.
+            net: The network with its weights, in evaluation mode.
+            dtype: Of its floating tensors.
+            notes: What the user should know of every result.
+        """
+        super().__init__(card, device)
+        self.net = net
+        self.dtype = dtype
+        self._notes = notes
+
+    @classmethod
+    def load(cls, card: ModelCard, weights: Path | None, device: str) -> Self:
+        """Build the network that fits the file, give it the file's tensors, and make it ready.
+
+        Args:
+            card: The model's card.
+            weights: The verified local file.
+            device: A resolved device.
+
+        Returns:
+            A segmenter that is ready to run.
+
+        Raises:
+            CheckpointError: The file's tensors do not fit the network.
+            OptionError: No file was given, or the environment asks for a precision that does not exist.
+        """
+        if weights is None:
+            raise OptionError(f"{card.label} needs a file of weights.")
+        dtype, notes = working_dtype(device) if cls.half_precision else (torch.float32, ())
+        state = unwrap(load_tensors(weights))
+        with torch.device("meta"):
+            net = cls._build(card, state)
+        net = load_state(net, state, dtype=dtype).to(device).eval().requires_grad_(requires_grad=False)
+        # Preparation repacks the weights: the file's own copy would be held beside them until the end.
+        del state
+        return cls(card, device, net.prepare(), dtype, notes)
+
+    @staticmethod
+    @abstractmethod
+    def _build(card: ModelCard, state: Mapping[str, Tensor]) -> Network:
+        """The network that has these tensors, without weights."""
+
+    def _run(self, pixels: Tensor) -> tuple[Tensor, float]:
+        """The forward pass.
+
+        Args:
+            pixels: float32, 1 x 3 x H x W, normalised.
+
+        Returns:
+            float32, 1 x 1 x H x W, what the network returns; and the seconds that it took.
+
+        Raises:
+            ArenaError: The result holds values that are no numbers.
+        """
+        # The network itself reduces the precision: parts of it want the picture in full.
+        ready = pixels.to(self.device)
+        with torch.inference_mode(), Stopwatch(self.device) as watch:
+            result: Tensor = self.net(ready)
+        # A matte of NaN would look like a picture without anybody in it.
+        if not torch.isfinite(result).all():
+            raise ArenaError(
+                f"{self.card.label} gave values that are no numbers (in {str(self.dtype).removeprefix('torch.')}).",
+                "Run it on the CPU in float32.",
+            )
+        return result, watch.seconds
+
+    @abstractmethod
+    def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
+        """Run the model; called with the lock held."""

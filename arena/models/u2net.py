@@ -1,0 +1,83 @@
+"""U²-Net, its human segmentation weights and its small variant, with their edge refined at the photo's size.
+
+Xuebin Qin et al., "U²-Net: Going Deeper with Nested U-Structure for Salient Object Detection", Pattern Recognition 106,
+2020, arXiv:2005.09007.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from PIL import Image
+
+from arena.errors import CheckpointError
+from arena.models.base import Prediction
+from arena.models.torch_base import TorchSegmenter, place, to_input, to_photo
+from arena.nets import U2Net
+from arena.refine.edges import EdgeRefinement, refine_edges
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from arena.catalog import ModelCard
+    from arena.photo import Photo
+
+_WIDTH = "stage1.rebnconv1.conv_s1.weight"
+"""A convolution that is 32 channels wide in the full network and 16 in the small one."""
+_VARIANTS: dict[int, Literal["full", "small"]] = {16: "small", 32: "full"}
+
+DEFAULT_REFINEMENT = EdgeRefinement()
+REFERENCE_SIDE = 1000
+"""Longest side in pixels for which ``EdgeRefinement``'s lengths are meant; they grow and shrink with the photo."""
+
+
+class U2NetSegmenter(TorchSegmenter):
+    """Lanczos to 320 x 320, divided by the brightest sample as in the original, edge refined at the photo's size.
+
+    The original stretches each map to the full range, so that the noise of an empty scene becomes a mask. Here the
+    probabilities stay as they are: whether anybody is there is decided on the raw map, a map below the threshold is not
+    refined, and none is stretched.
+    """
+
+    resample = Image.Resampling.LANCZOS
+    # At 320 x 320 there is little time to win.
+    half_precision = False
+
+    prompts = frozenset({"refinement"})
+
+    @staticmethod
+    def _build(card: ModelCard, state: Mapping[str, Tensor]) -> U2Net:  # noqa: ARG004 - the tensors tell
+        variant = _VARIANTS.get(state[_WIDTH].shape[0]) if _WIDTH in state else None
+        if variant is None:
+            raise CheckpointError(
+                f"The tensors are not a U²-Net's: {_WIDTH} is missing or of a width other than "
+                f"{' or '.join(map(str, _VARIANTS))}.",
+                "The file belongs to another model or is damaged: fetch the file of the model's card again.",
+            )
+        return U2Net(variant)
+
+    def _predict(
+        self,
+        photo: Photo,
+        *,
+        refinement: EdgeRefinement | None = DEFAULT_REFINEMENT,
+        **prompts: Any,  # noqa: ARG002
+    ) -> Prediction:
+        """Find what stands out.
+
+        Args:
+            photo: The photo.
+            refinement: How the edge is cleaned, in lengths for a photo of 1000 pixels; None leaves the network's matte.
+            **prompts: Nothing else: the base class has looked.
+
+        Returns:
+            The matte.
+        """
+        placement = place(photo.width, photo.height, self.card.input_size)
+        saliency, seconds = self._run(to_input(photo.rgb, placement, self.resample, white=None))
+        alpha = to_photo(saliency, placement, photo.width, photo.height)
+        if refinement is not None and float(saliency.max()) > self.card.presence_threshold:
+            alpha = refine_edges(alpha, refinement.scaled(max(photo.size) / REFERENCE_SIDE))
+        return Prediction(alpha, seconds, self._notes)
