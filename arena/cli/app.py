@@ -1,0 +1,42 @@
+"""The command line's front door: gathers the commands and holds what they share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import arena
+from arena.cli import catalog, compare, doctor, fetch, page, pictures
+
+app = typer.Typer(
+    name="arena",
+    help="Compare portrait segmentation models on your own photos, and blur their backgrounds.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("app")(page.app)
+app.command("compare")(compare.compare)
+app.command("blur")(pictures.blur)
+app.command("cutout")(pictures.cutout)
+app.command("models")(catalog.models)
+app.command("fetch")(fetch.fetch)
+app.command("doctor")(doctor.doctor)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"arena {arena.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Compare portrait segmentation models on your own photos, and blur their backgrounds."""

@@ -1,0 +1,68 @@
+"""``arena models``: what can be run here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from arena.catalog import Task, list_models
+from arena.cli.console import out
+from arena.wording import format_bytes
+
+if TYPE_CHECKING:
+    from arena.catalog import ModelCard
+
+
+def models(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything that is known of each model as JSON.")
+    ] = False,
+    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Only these keys, for instance 'birefnet*'.")] = "*",
+) -> None:
+    """List the models: licence, download size, mask kind, and whether they are on this machine."""
+    from arena.weights import cached_bytes, is_cached  # noqa: PLC0415 - not needed for --help
+
+    cards = list_models(pattern)
+    if as_json:
+        rows = [{**_as_dict(card), "cached": is_cached(card), "cached_bytes": cached_bytes(card)} for card in cards]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("Key", "Model", "Mask", "Licence"):
+        table.add_column(heading, no_wrap=heading == "Key")
+    table.add_column("Download", justify="right", no_wrap=True)
+    table.add_column("State")
+    for card in cards:
+        licence = card.licence if card.commercial else f"{card.licence}, non-commercial"
+        table.add_row(
+            card.key,
+            card.label,
+            card.mask_kind,
+            licence,
+            format_bytes(card.bytes) if card.bytes else "",
+            _state(card, is_cached(card)),
+        )
+    out.print(table)
+
+
+def _state(card: ModelCard, cached: bool) -> str:
+    if not card.available:
+        return "not available in this build"
+    if not card.needs_download:
+        return "ready, in the box"
+    if cached:
+        return "ready, downloaded"
+    return "download on first use" + (", gated" if card.gated else "")
+
+
+def _as_dict(card: ModelCard) -> dict[str, Any]:
+    values = dataclasses.asdict(card)
+    values["available"] = card.available
+    values["needs_download"] = card.needs_download
+    values["page"] = card.page
+    values["task"] = Task(card.task).value
+    return values

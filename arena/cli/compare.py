@@ -1,0 +1,125 @@
+"""``arena compare``: photos times models, to a folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from arena.catalog import DEFAULT_MODEL, get_card
+from arena.cli.console import EXIT_FAILED, err, out, print_error, print_licence_notices
+from arena.cli.options import DeviceOption, KernelOption, PromptOption, check_kernel, prompts_for
+from arena.wording import format_seconds, format_transfer
+
+if TYPE_CHECKING:
+    from arena.comparison import Event, Result
+    from arena.errors import ArenaError
+
+
+def compare(
+    photos: Annotated[
+        list[str],
+        typer.Argument(metavar="PHOTO...", show_default=False, help="Photos, folders of photos, or patterns."),
+    ],
+    folder: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", show_default=False, help="Folder for the pictures.")
+    ],
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", metavar="KEY", help=f"A model; repeat for more. Default: {DEFAULT_MODEL}."),
+    ] = None,
+    kernel: KernelOption = 101,
+    device: DeviceOption = "auto",
+    prompt: PromptOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json to standard output.")] = False,
+) -> None:
+    """Run models on photos and write what each makes of them.
+
+    For every photo and model: DIR/PHOTO/masks/KEY.png (overlay), alpha/KEY.png (16-bit grey), blurred/KEY.png and
+    cutout/KEY.png; and DIR/results.json with timings, sizes and errors.
+
+    The exit code is 0 if everything worked, 1 if something failed (named at the end), 2 if the command was wrong.
+    """
+    # Imported here so that --help does not wait for them.
+    from arena.comparison import compare as run  # noqa: PLC0415
+    from arena.comparison import find_photos  # noqa: PLC0415
+    from arena.photo import write_file  # noqa: PLC0415
+    from arena.render import Summary, result_files  # noqa: PLC0415
+
+    check_kernel(kernel)
+    keys = list(dict.fromkeys(models or [DEFAULT_MODEL]))
+    prompts = prompts_for(keys, prompt)
+    print_licence_notices(keys)
+    summary = Summary(kernel)
+    failures: list[tuple[str, ArenaError]] = []
+    count = 0
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[stage]}"),
+        TimeElapsedColumn(),
+        console=err,
+        disable=not err.is_terminal,
+    ) as progress:
+        lines = _Lines(progress)
+        for result in run(find_photos(photos), keys, device=device, prompts=prompts, on_event=lines.show):
+            count += 1
+            for path, contents in result_files(result, kernel):
+                write_file(folder / path, contents)
+            summary.add(result)
+            if result.error is not None:
+                failures.append((_subject(result), result.error))
+            if not as_json:
+                out.print(_line(result), markup=False)
+    write_file(folder / "results.json", summary.to_json().encode())
+    if as_json:
+        sys.stdout.write(summary.to_json())
+    else:
+        out.print(f"{count - len(failures)} of {count} results are in {folder}", markup=False)
+    for subject, error in failures:
+        print_error(error, subject)
+    if failures:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _subject(result: Result) -> str:
+    return f"{result.photo_name}, {get_card(result.model).label}"
+
+
+def _line(result: Result) -> str:
+    label = _subject(result)
+    if result.error is not None:
+        return f"{label}: failed"
+    notes = " ".join(["", *(result.matte.notes if result.matte else ())])
+    if not result.found:
+        return f"{label}: no humans detected, {format_seconds(result.seconds)} on {result.device}.{notes}"
+    return f"{label}: {format_seconds(result.seconds)} on {result.device}.{notes}"
+
+
+class _Lines:
+    """One progress line a model."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def show(self, event: Event) -> None:
+        """Redraw the line of the event's model."""
+        if event.model not in self._tasks:
+            label = get_card(event.model).label
+            self._tasks[event.model] = self._progress.add_task(label, total=None, stage="waiting")
+        task = self._tasks[event.model]
+        if event.download is not None:
+            done = event.download
+            words = f"downloading {format_transfer(done.done, done.total, done.rate)}"
+            self._progress.update(task, completed=done.done, total=done.total, stage=words)
+            return
+        words = str(event.stage)
+        if event.photo and event.photos > 1:
+            words = f"{event.stage}, photo {event.photo} of {event.photos}"
+        finished = event.stage in ("done", "failed", "stopped")
+        completed = event.photos if finished else max(event.photo - 1, 0)
+        self._progress.update(task, completed=completed, total=event.photos or None, stage=words)

@@ -1,0 +1,63 @@
+"""Where the shell's words go: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from arena.errors import DeviceError, OptionError, UnknownModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from arena.errors import ArenaError
+
+EXIT_FAILED = 1
+"""Some of the work failed; what did was named."""
+EXIT_USAGE = 2
+"""The command cannot be carried out as it was given."""
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def exit_with(error: ArenaError) -> int:
+    """Print an error and tell which exit code it means.
+
+    Args:
+        error: What went wrong.
+
+    Returns:
+        2 if the command itself was wrong, else 1.
+    """
+    print_error(error)
+    return EXIT_USAGE if isinstance(error, (OptionError, UnknownModelError, DeviceError)) else EXIT_FAILED
+
+
+def print_error(error: ArenaError, subject: str = "") -> None:
+    """Print what failed, and below it what to do.
+
+    Args:
+        error: What went wrong.
+        subject: To what it happened, for instance a photo and a model.
+    """
+    err.print(f"{subject or 'Error'}: ", style="bold red", end="", markup=False)
+    err.print(error.problem, markup=False)
+    if error.remedy:
+        err.print(f"  {error.remedy}", markup=False)
+
+
+def print_licence_notices(keys: Iterable[str]) -> None:
+    """Say what a licence asks for, before a model's weights are downloaded for the first time.
+
+    Args:
+        keys: The models that are about to be used.
+    """
+    # Imported here so that --help does not wait for them.
+    from arena.catalog import get_card  # noqa: PLC0415
+    from arena.weights import is_cached  # noqa: PLC0415
+
+    for card in map(get_card, keys):
+        if card.licence_notice and not is_cached(card):
+            err.print(card.licence_notice, style="yellow", markup=False)
