@@ -1,0 +1,172 @@
+"""The results: an effect bar, and a column a model for the photo at hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from arena.catalog import get_card
+from arena.photo import encode, fit_within
+from arena.render import DEFAULT_KERNEL, render_png
+from arena.ui.archive import results_zip
+from arena.ui.previews import PREVIEW_QUALITY, PREVIEW_SIDE, Preview
+from arena.ui.state import Key, ResultKey, session
+from arena.wording import format_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from arena.comparison import Result
+    from arena.photo import Photo
+    from arena.render import Picture
+
+BY_SELECTION, BY_TIME = "As listed", "Fastest first"
+LEAST_COLUMN = 260
+"""Pixels below which a column wraps to the next row."""
+
+
+def style_sheet() -> None:
+    """Lay the result grids out: as many columns as fit, none narrower than a face can be judged in."""
+    st.html(
+        f"""<style>
+        [class*="st-key-{Key.GRID}"] {{
+            display: grid !important;
+            grid-template-columns: repeat(auto-fit, minmax(min({LEAST_COLUMN}px, 100%), 1fr));
+            align-items: start;
+        }}
+        [class*="st-key-{Key.COLUMN}"] img {{ width: 100%; }}
+        </style>"""
+    )
+
+
+def show_results(
+    photos: Sequence[Photo], found: Sequence[tuple[ResultKey, Result]], retry: Callable[[str, str], None]
+) -> None:
+    """Draw the effect bar and the columns; reruns of it alone re-composite and compute nothing else.
+
+    Args:
+        photos: The photos at hand.
+        found: Results to show, in column order.
+        retry: Called with model and digest when the user asks for another try.
+    """
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kernel: int = st.slider(
+            "Blur strength",
+            min_value=5,
+            max_value=255,
+            value=DEFAULT_KERNEL,
+            step=2,
+            key=Key.KERNEL,
+            width=420,
+            help="Size of the Gaussian kernel in pixels of the full-size photo. Nothing is segmented again.",
+        )
+        order = st.segmented_control(
+            "Order of columns", [BY_SELECTION, BY_TIME], default=BY_SELECTION, required=True, key=Key.ORDER
+        )
+        with_original = st.checkbox("Show the original", key=Key.ORIGINAL)
+        st.download_button(
+            "Download everything (ZIP)",
+            data=lambda: results_zip([result for _, result in found], kernel),
+            file_name="results.zip",
+            mime="application/zip",
+            key=Key.DOWNLOAD_ALL,
+            icon=":material/folder_zip:",
+            on_click="ignore",
+        )
+    if len(photos) == 1:
+        _columns(photos[0], found, kernel, order == BY_TIME, with_original, retry)
+        return
+    tabs = st.tabs([photo.name for photo in photos], key=Key.PHOTO_TABS, on_change="rerun")
+    for photo, tab in zip(photos, tabs, strict=True):
+        # A closed tab costs nothing: its pictures are made when it opens.
+        if tab.open:
+            with tab:
+                _columns(photo, found, kernel, order == BY_TIME, with_original, retry)
+
+
+def _columns(
+    photo: Photo,
+    found: Sequence[tuple[ResultKey, Result]],
+    kernel: int,
+    by_time: bool,
+    with_original: bool,
+    retry: Callable[[str, str], None],
+) -> None:
+    mine = [(key, result) for key, result in found if key.digest == photo.digest]
+    if by_time:
+        mine.sort(key=lambda pair: (pair[1].error is not None, pair[1].seconds))
+    with st.container(key=Key.GRID.of(photo.digest)):
+        if with_original:
+            with st.container(border=True, key=Key.COLUMN.of("original", photo.digest)):
+                st.markdown("**Original**")
+                st.caption(f"{photo.width} x {photo.height} px")
+                shown = fit_within(photo.rgb, PREVIEW_SIDE)
+                st.image(encode(shown, "JPEG", quality=PREVIEW_QUALITY), width="stretch", alt=f"{photo.name}, original")
+        for key, result in mine:
+            with st.container(border=True, key=Key.COLUMN.of(result.model, photo.digest)):
+                _column(key, result, kernel, retry)
+
+
+def _column(key: ResultKey, result: Result, kernel: int, retry: Callable[[str, str], None]) -> None:
+    card = get_card(result.model)
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.markdown(f"**{card.label}**", width="content")
+        st.badge(card.mask_kind, color="gray")
+    if result.error is not None:
+        st.error(f"Failed to run {card.label}: {result.error.problem}")
+        if result.error.remedy:
+            st.markdown(result.error.remedy)
+        st.button("Retry", key=Key.RETRY.of(*key[:2]), on_click=retry, args=(key.model, key.digest))
+        return
+    st.markdown(f"Inference: {format_seconds(result.seconds)}")
+    st.caption(_circumstances(result))
+    if not result.found:
+        st.info("No humans detected.")
+        st.caption("Try another model, or a photo in which the person is larger.")
+        return
+    preview = _preview(key, result)
+    for note in result.matte.notes if result.matte else ():
+        st.caption(note)
+    st.image(preview.overlay, width="stretch", alt=f"{result.photo_name}, mask by {card.label}")
+    st.image(preview.blurred(kernel), width="stretch", alt=f"{result.photo_name}, blurred by {card.label}")
+    with st.container(horizontal=True, gap="xsmall"):
+        _download("Blurred", "blurred", key, result, kernel)
+        _download("Mask", "masks", key, result, kernel)
+        _download("Cut-out", "cutout", key, result, kernel)
+
+
+def _circumstances(result: Result) -> str:
+    parts = [f"on {result.device.upper()}"]
+    if result.load_seconds:
+        parts.append(f"loaded in {format_seconds(result.load_seconds)}")
+    if result.download_seconds > 1:
+        parts.append(f"downloaded in {format_seconds(result.download_seconds)}")
+    return ", ".join(parts)
+
+
+def _preview(key: ResultKey, result: Result) -> Preview:
+    previews = session().previews
+    if key not in previews:
+        # Callers have seen that something was found, which takes a photo and a matte.
+        assert result.photo is not None  # noqa: S101
+        assert result.matte is not None  # noqa: S101
+        previews[key] = Preview(result.photo, result.matte)
+    return previews[key]
+
+
+def _download(label: str, picture: Picture, key: ResultKey, result: Result, kernel: int) -> None:
+    photo, matte = result.photo, result.matte
+    if photo is None or matte is None:
+        return
+    st.download_button(
+        label,
+        # Made at full size when it is pressed, not on every rerun.
+        data=lambda: render_png(picture, photo, matte, kernel),
+        file_name=f"{result.photo_name}-{result.model}-{picture}.png",
+        mime="image/png",
+        key=Key.DOWNLOAD.of(picture, *key[:2]),
+        help=f"Download at full size as PNG: {label.lower()} by {get_card(result.model).label}",
+        icon=":material/download:",
+        on_click="ignore",
+    )

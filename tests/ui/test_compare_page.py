@@ -1,0 +1,187 @@
+"""The logic of the comparison page, without a browser."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from arena.models.pool import unload
+from arena.photo import encode
+from arena.ui import state
+from arena.ui.state import Key
+from tests.conftest import ROOT
+from tests.fakes import SlowSegmenter, make_card
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from arena.photo import Photo
+
+
+@pytest.fixture
+def page(use_cards: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    use_cards(
+        make_card("disc", "DiscSegmenter", label="Disc"),
+        make_card("empty", "EmptySegmenter", label="Empty"),
+        make_card("broken", "BrokenSegmenter", label="Broken"),
+        make_card("slow", "SlowSegmenter", label="Slow"),
+        make_card("absent", "", label="Absent"),
+    )
+    monkeypatch.setattr(state, "DEFAULT_MODEL", "disc")
+    SlowSegmenter.gate.set()
+    yield AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+    SlowSegmenter.gate.set()
+    unload()
+
+
+def until_done(page: AppTest) -> AppTest:
+    """Rerun as the polling fragment would, until the run has ended and its results are on the page."""
+    for _ in range(200):
+        page.run()
+        job = page.session_state[Key.SESSION].job
+        if not job.running and not job.has_news:
+            return page
+        time.sleep(0.05)
+    raise AssertionError("the run does not end")
+
+
+def run_on_sample(page: AppTest, *models: str) -> AppTest:
+    page.run()
+    page.button(key=Key.SAMPLE.of("astronaut")).click().run()
+    for model in ("disc", "empty", "broken", "slow"):
+        page.checkbox(key=Key.MODEL.of(model)).set_value(model in models)
+    page.run()
+    page.button(key=Key.RUN).click()
+    return until_done(page)
+
+
+def texts(page: AppTest) -> str:
+    """All words of the page's main part."""
+    blocks = [*page.main.markdown, *page.main.caption, *page.main.info, *page.main.error]
+    return "\n".join(str(block.value) for block in blocks)
+
+
+def test_the_button_says_what_is_missing(page: AppTest) -> None:
+    page.run()
+    assert not page.exception
+    assert page.button(key=Key.RUN).disabled
+    assert "Add a photo or take a sample first." in texts(page)
+    page.button(key=Key.SAMPLE.of("astronaut")).click().run()
+    assert not page.button(key=Key.RUN).disabled
+    page.button(key=Key.NO_MODELS).click().run()
+    assert page.button(key=Key.RUN).disabled
+    assert "Tick at least one model" in texts(page)
+
+
+def test_the_default_model_is_ticked_and_all_ready_ticks_the_rest(page: AppTest) -> None:
+    page.run()
+    assert [box.value for box in page.sidebar.checkbox] == [True, False, False, False, False]
+    assert page.checkbox(key=Key.MODEL.of("absent")).disabled
+    page.button(key=Key.ALL_READY).click().run()
+    assert [box.value for box in page.sidebar.checkbox] == [True, True, True, True, False]
+
+
+def test_a_run_fills_one_column_a_model_and_failures_stay_in_theirs(page: AppTest) -> None:
+    run_on_sample(page, "disc", "empty", "broken")
+    assert not page.exception
+    words = texts(page)
+    assert "Inference: 0.25 s" in words
+    assert "A disc." in words
+    assert "No humans detected." in words
+    assert "Failed to run Broken: Broken stopped with ZeroDivisionError" in words
+    assert page.button(key=Key.RETRY.of(*digest_and_model(page, "broken")))
+
+
+def digest_and_model(page: AppTest, model: str) -> tuple[str, str]:
+    (key,) = [key for key in page.session_state[Key.SESSION].results if key.model == model]
+    return key.digest, key.model
+
+
+def test_a_changed_selection_keeps_what_is_done_and_runs_only_what_is_missing(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    kept = dict(page.session_state[Key.SESSION].results)
+    page.checkbox(key=Key.MODEL.of("disc")).set_value(False)
+    page.checkbox(key=Key.MODEL.of("empty")).set_value(True)
+    page.run()
+    assert "Inference: 0.25 s" in texts(page)
+    page.checkbox(key=Key.MODEL.of("disc")).set_value(True).run()
+    page.button(key=Key.RUN).click()
+    until_done(page)
+    results = page.session_state[Key.SESSION].results
+    assert len(results) == 2
+    assert all(results[key] is result for key, result in kept.items())
+
+
+def test_the_slider_recomposites_and_runs_nothing(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    memory = page.session_state[Key.SESSION]
+    job, results = memory.job, dict(memory.results)
+    (preview,) = memory.previews.values()
+    before = preview.blurred(101)
+    page.slider(key=Key.KERNEL).set_value(11).run()
+    assert memory.job is job
+    assert memory.results == results
+    assert preview.blurred(11) != before
+
+
+def test_the_slider_has_the_range_of_the_design(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    slider = page.slider(key=Key.KERNEL)
+    assert (slider.min, slider.max, slider.step, slider.value) == (5, 255, 2, 101)
+
+
+def test_taking_a_photo_away_clears_its_results(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    page.button(key=Key.SAMPLE.of("astronaut")).click().run()
+    assert "Inference" not in texts(page)
+    assert not page.session_state[Key.SESSION].results
+    assert not page.session_state[Key.SESSION].previews
+
+
+def test_a_second_press_cannot_start_a_second_run_and_stop_keeps_what_is_done(page: AppTest) -> None:
+    page.run()
+    for sample in ("astronaut", "grace-hopper"):
+        page.button(key=Key.SAMPLE.of(sample)).click().run()
+    page.checkbox(key=Key.MODEL.of("slow")).set_value(True)
+    SlowSegmenter.gate.clear()
+    page.button(key=Key.RUN).click().run()
+    for _ in range(200):
+        page.run()
+        if page.session_state[Key.SESSION].job.done == 2:
+            break
+        time.sleep(0.05)
+    assert page.button(key=Key.RUN).disabled
+    assert "A run is under way." in texts(page)
+    page.button(key=Key.STOP).click().run()
+    SlowSegmenter.gate.set()
+    until_done(page)
+    words = texts(page)
+    assert words.count("Inference: 0.25 s") == 1  # the open tab's
+    assert len(page.session_state[Key.SESSION].results) == 3
+    assert not page.button(key=Key.RUN).disabled
+
+
+def test_uploads_are_decoded_once_named_apart_and_broken_ones_say_why(page: AppTest, photo: Photo) -> None:
+    page.run()
+    good = encode(photo.rgb)
+    page.file_uploader(key=Key.UPLOADS).set_value(
+        [
+            ("me.png", good, "image/png"),
+            ("me.png", encode(photo.rgb[::-1]), "image/png"),
+            ("bad.jpg", b"?", "image/jpeg"),
+        ]
+    )
+    page.run()
+    assert not page.exception
+    entries = list(page.session_state[Key.SESSION].decoded.values())
+    assert sum(entry.photo is not None for entry in entries) == 2
+    assert "bad.jpg is not a picture" in texts(page)
+    page.run()
+    again = list(page.session_state[Key.SESSION].decoded.values())
+    assert [e.photo is f.photo for e, f in zip(entries, again, strict=True)] == [True] * 3
+    page.button(key=Key.RUN).click()
+    until_done(page)
+    assert {result.photo_name for result in page.session_state[Key.SESSION].results.values()} == {"me", "me-2"}
