@@ -4,7 +4,7 @@
 
     photo = arena.Photo.open("portrait.jpg")
     matte = arena.load_model("classic").segment(photo)
-    blurred = arena.blur_background(photo.rgb, matte.alpha, kernel=101)
+    blurred = arena.render_blur(photo, matte, kernel=101)
     arena.save("blurred.jpg", blurred, exif=photo.exif)
 
 Names are imported when they are first used, so that ``import arena`` costs nothing.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from arena.models.base import Segmenter
     from arena.models.pool import load_model, unload
     from arena.photo import Photo, encode, save
+    from arena.render import render_blur, render_cutout, render_overlay
 
 __version__ = "0.1.0"
 
@@ -43,6 +44,9 @@ __all__ = [
     "list_models",
     "load_model",
     "mask_overlay",
+    "render_blur",
+    "render_cutout",
+    "render_overlay",
     "save",
     "unload",
 ]
@@ -64,6 +68,9 @@ _HOMES = {
     "list_models": "catalog",
     "load_model": "models.pool",
     "mask_overlay": "compose",
+    "render_blur": "render",
+    "render_cutout": "render",
+    "render_overlay": "render",
     "save": "photo",
     "unload": "models.pool",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -193,11 +194,11 @@ def find_photos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in map(Path, paths):
         if path.is_dir():
-            matches = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+            matches = _pictures(path.iterdir())
         elif not path.exists() and any(mark in str(path) for mark in "*?["):
             anchor = Path(path.anchor) if path.is_absolute() else Path()
             pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else str(path)
-            matches = sorted(p for p in anchor.glob(pattern) if p.suffix.lower() in SUFFIXES and p.is_file())
+            matches = _pictures(anchor.glob(pattern))
         else:
             # A missing file is reported by the comparison, beside the results of the others.
             matches = [path]
@@ -207,11 +208,17 @@ def find_photos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     return list(found)
 
 
+def _pictures(paths: Iterable[Path]) -> list[Path]:
+    """Those that look like photos; macOS leaves a hidden ``._`` file beside each on foreign disks."""
+    return sorted(p for p in paths if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
+
+
 class _Photos:
     """The photos of a comparison, opened when they are needed, a few of them kept."""
 
     def __init__(self, sources: Sequence[PhotoSource]) -> None:
         # A stream can be read once only.
+        self._files = [_filename(source) for source in sources]
         self._sources = [source.read() if _is_stream(source) else source for source in sources]
         self.names = distinct_names([_name(source) for source in sources])
         self._kept: dict[int, Photo] = {}
@@ -224,7 +231,7 @@ class _Photos:
         if isinstance(source, Photo):
             return source
         if index not in self._kept:
-            photo = Photo.open(source, name=None if not isinstance(source, bytes) else self.names[index])
+            photo = Photo.open(source, name=self._files[index])
             if len(self._kept) >= KEPT_PHOTOS:
                 return photo
             self._kept[index] = photo
@@ -247,13 +254,19 @@ def _ignore(event: Event) -> None:
     del event
 
 
+def _filename(source: PhotoSource) -> str | None:
+    """What a source is called; None if its path says it, or if it has no name."""
+    name = getattr(source, "name", None) if _is_stream(source) else None
+    return name if isinstance(name, str) else None
+
+
 def _name(source: PhotoSource) -> str:
     if isinstance(source, Photo):
         return source.name
     if isinstance(source, bytes):
         return "photo"
-    name = source if isinstance(source, (str, os.PathLike)) else getattr(source, "name", "")
-    return Path(name).stem if isinstance(name, (str, os.PathLike)) else "photo"
+    name = source if isinstance(source, (str, os.PathLike)) else _filename(source)
+    return Path(name).stem if name else "photo"
 
 
 class _Run:
@@ -351,6 +364,8 @@ def _as_arena_error(error: Exception, key: str) -> ArenaError:
     if isinstance(error, ArenaError):
         return error
     _log.error("%s failed", key, exc_info=error)
+    # The result is kept, and the frames of the failed pass would keep their tensors with it.
+    traceback.clear_frames(error.__traceback__)
     unexpected = UnexpectedError(
         f"{get_card(key).label} stopped with {type(error).__name__}: {error}.",
         f"This is a fault of the program: please report it with the output of `arena doctor {key}`.",

@@ -43,9 +43,10 @@ class Device:
 
 @functools.cache
 def available_devices() -> tuple[Device, ...]:
-    """The devices that this machine and this build of PyTorch have, best first: CUDA, MPS, CPU.
+    """The devices of this machine for which the installed PyTorch was built, best first: CUDA, MPS, CPU.
 
-    Asks the driver instead of PyTorch, whose import takes seconds: the page lists devices at its first paint.
+    Asks the driver instead of PyTorch, whose import takes seconds: the page lists devices at its first paint. Whether
+    PyTorch gets along with that driver is asked when the first model is loaded (:func:`confirm_device`).
 
     Returns:
         At least the CPU.
@@ -78,6 +79,29 @@ def resolve_device(device: str = AUTO) -> str:
             f"Use auto or one of: {', '.join(have)}.",
         )
     return key
+
+
+def confirm_device(device: str) -> None:
+    """Ask PyTorch, which is about to be used, whether it can use a GPU that the driver has announced.
+
+    Args:
+        device: A resolved device.
+
+    Raises:
+        DeviceError: It cannot, for instance because the driver is too old for it; from then on the device is not
+            offered any more.
+    """
+    if not device.startswith("cuda"):
+        return
+    import torch  # noqa: PLC0415 - first paint must not wait for it
+
+    if torch.cuda.is_available():
+        return
+    available_devices.cache_clear()
+    raise DeviceError(
+        f"There is a GPU, but the installed PyTorch {torch.__version__} cannot use it.",
+        "Update the GPU's driver, or run on the CPU.",
+    )
 
 
 def free_memory(device: str) -> int:

@@ -19,7 +19,7 @@ from PIL import Image
 import arena
 from arena import weights
 from arena.catalog import get_card
-from arena.devices import AUTO, available_devices, free_memory, resolve_device
+from arena.devices import AUTO, Device, available_devices, confirm_device, free_memory, resolve_device
 from arena.errors import ArenaError
 from arena.models.pool import ModelPool, load_adapter
 from arena.photo import Photo
@@ -48,7 +48,6 @@ _PACKAGES = ("torch", "torchvision", "transformers", "ultralytics", "streamlit",
 _VARIABLES = (
     "HF_HOME",
     "HF_HUB_CACHE",
-    "HF_ENDPOINT",
     "HF_HUB_OFFLINE",
     "ARENA_WEIGHTS_DIR",
     "ARENA_MAX_LOADED",
@@ -86,13 +85,13 @@ def check_installation() -> Iterator[Check]:
     yield Check("arena", Status.OK, f"{arena.__version__} on Python {platform.python_version()}, {platform.platform()}")
     yield Check("packages", Status.OK, ", ".join(f"{name} {_version(name)}" for name in _PACKAGES))
     for device in available_devices():
-        yield Check(f"device {device.key}", Status.OK, f"{device.name}, {format_bytes(free_memory(device.key))} free")
+        yield _check_device(device)
     yield _check_opencv()
     free = shutil.disk_usage(_existing(hub_folder())).free
     yield Check("weights folder", Status.OK, f"{_short(hub_folder())}, {format_bytes(free)} free on its disk")
-    settings = [f"{name}={os.environ[name]}" for name in _VARIABLES if os.environ.get(name)]
-    # A token is a secret: whether there is one is all that a report may say.
-    settings += ["HF_TOKEN is set"] if os.environ.get("HF_TOKEN") else []
+    settings = [f"{name}={_short(Path(os.environ[name]))}" for name in _VARIABLES if os.environ.get(name)]
+    # A token is a secret, and an address may hold one: whether there is one is all that a report may say.
+    settings += [f"{name} is set" for name in ("HF_TOKEN", "HF_ENDPOINT") if os.environ.get(name)]
     yield Check("settings", Status.OK, ", ".join(settings) or "none")
 
 
@@ -124,7 +123,7 @@ def check_model(key: str, device: str = AUTO) -> Iterator[Check]:
     try:
         yield from _check_matte(card, resolved)
     except ArenaError as error:
-        yield Check(key, Status.FAILED, str(error))
+        yield Check(key, Status.FAILED, f"{error} {error.details}".rstrip())
     except Exception as error:  # noqa: BLE001 - a report is most useful when something unforeseen broke
         yield Check(key, Status.FAILED, f"{type(error).__name__}: {error}")
 
@@ -185,6 +184,14 @@ def _check_patch_order(card: ModelCard, path: Path | None, device: str, photo: P
         f"patch order {better} agrees better: IoU {iou:.4f} with {card.patch_order} as on the card, "
         f"{other_iou:.4f} with {other}",
     )
+
+
+def _check_device(device: Device) -> Check:
+    try:
+        confirm_device(device.key)
+    except ArenaError as error:
+        return Check(f"device {device.key}", Status.FAILED, str(error))
+    return Check(f"device {device.key}", Status.OK, f"{device.name}, {format_bytes(free_memory(device.key))} free")
 
 
 def _check_opencv() -> Check:

@@ -8,16 +8,19 @@ place where the failure belongs, the shell prints both and exits without a trace
 class ArenaError(Exception):
     """A failure with a cause the user can understand and a remedy the user can try."""
 
-    def __init__(self, problem: str, remedy: str = "") -> None:
-        """Keep the two halves of the message apart.
+    def __init__(self, problem: str, remedy: str = "", details: str = "") -> None:
+        """Keep the parts of the message apart.
 
         Args:
             problem: What failed and why, as one or two sentences.
             remedy: What to do about it; empty if there is nothing to do.
+            details: What a report needs and a photographer does not: checksums, paths, names of tensors. Not part of
+                the message; the shell and ``arena doctor`` show it.
         """
-        super().__init__(problem, remedy)
+        super().__init__(problem, remedy, details)
         self.problem = problem
         self.remedy = remedy
+        self.details = details
 
     def __str__(self) -> str:
         return f"{self.problem} {self.remedy}".rstrip()
@@ -84,6 +87,11 @@ class DownloadCancelled(WeightsError):  # noqa: N818 - it is a decision of the u
 
 class CheckpointError(WeightsError):
     """A file is intact but its tensors do not fit the network."""
+
+    ADVICE = (
+        "Update the program, or replace the file if you put it into ARENA_WEIGHTS_DIR. Otherwise please report this."
+    )
+    """Fetching again does not help: what is fetched has the published checksum."""
 
 
 class UnexpectedError(ArenaError):

@@ -44,6 +44,8 @@ class Matte:
     """Where it ran."""
     presence_threshold: float = PRESENCE_THRESHOLD
     """The model card's: the least largest alpha of a picture with a subject."""
+    peak: float | None = None
+    """Largest alpha that the model saw before its edge was refined; None: the largest of ``alpha``."""
     notes: tuple[str, ...] = ()
     """What the user should know of how this matte came about, one sentence each."""
 
@@ -56,8 +58,11 @@ class Matte:
     @property
     def found(self) -> bool:
         """Whether anybody is in the picture: some alpha exceeds the presence threshold."""
+        if not self.alpha.size:
+            return False
+        peak = self.alpha.max() if self.peak is None else np.float32(self.peak)
         # In single precision, or an alpha of exactly the threshold would exceed it by rounding.
-        return bool(self.alpha.size) and bool(self.alpha.max() > np.float32(self.presence_threshold))
+        return bool(peak > np.float32(self.presence_threshold))
 
     @property
     def size(self) -> tuple[int, int]:

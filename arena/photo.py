@@ -108,7 +108,7 @@ class Photo:
         """
         filename = name or _filename(source)
         data = _read(source, filename)
-        limit = _limit(max_megapixels)
+        limit = megapixel_limit(max_megapixels)
         try:
             image = _identify(data, filename)
             _check_size(image, filename, limit)
@@ -252,7 +252,14 @@ def encode(
         # Full colour resolution: halved chroma would draw a coloured fringe along the subject's edge.
         options |= {"subsampling": "4:4:4", "optimize": True}
     with io.BytesIO() as buffer:
-        image.save(buffer, file_format, **options)
+        try:
+            image.save(buffer, file_format, **options)
+        except (OSError, ValueError) as error:
+            # WebP ends at 16383 pixels a side, JPEG at 65500.
+            raise OptionError(
+                f"{file_format} cannot hold a picture of {image.width} x {image.height} pixels ({error}).",
+                "Use a name that ends in .png.",
+            ) from error
         return buffer.getvalue()
 
 
@@ -370,7 +377,18 @@ def _read(source: str | os.PathLike[str] | bytes | IO[bytes], filename: str) -> 
     return data
 
 
-def _limit(max_megapixels: float | None) -> float:
+def megapixel_limit(max_megapixels: float | None = None) -> float:
+    """The largest photo that is decoded.
+
+    Args:
+        max_megapixels: The caller's own limit; None for ``ARENA_MAX_MEGAPIXELS`` or 100.
+
+    Returns:
+        Millions of pixels.
+
+    Raises:
+        OptionError: The limit is no number above 0.
+    """
     if max_megapixels is None:
         text = os.environ.get("ARENA_MAX_MEGAPIXELS", "")
         try:

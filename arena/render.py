@@ -93,7 +93,7 @@ def render_png(picture: Picture, photo: Photo, matte: Matte, kernel: int = DEFAU
         kernel: Blur strength of ``"blurred"``.
 
     Returns:
-        The file's bytes, with an sRGB profile and, for the blurred photo, the EXIF block of the original.
+        The file's bytes, with an sRGB profile and, for blurred photo and cut-out, the EXIF block of the original.
     """
     match picture:
         case "masks":

@@ -43,7 +43,7 @@ def format_transfer(done: int, total: int, rate: float) -> str:
         rate: Bytes a second.
 
     Returns:
-        For instance ``"412 of 885 MB at 31 MB/s"``.
+        For instance ``"412 of 885 MB at 31.4 MB/s"``.
     """
     whole = f" of {total / 1e6:.0f}" if total else ""
     return f"{done / 1e6:.0f}{whole} MB at {rate / 1e6:.1f} MB/s"

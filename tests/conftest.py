@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Nothing in a test may reach the real hub, whatever the developer's shell says.
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# Nothing in a test may reach the real hub, whatever the developer's shell says: port 9 takes no connection.
+os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ.pop("HF_TOKEN", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

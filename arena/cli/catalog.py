@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from arena.catalog import Task, list_models
+from arena.catalog import list_models
 from arena.cli.console import out
 from arena.wording import format_bytes
 
@@ -64,5 +64,4 @@ def _as_dict(card: ModelCard) -> dict[str, Any]:
     values["available"] = card.available
     values["needs_download"] = card.needs_download
     values["page"] = card.page
-    values["task"] = Task(card.task).value
     return values

@@ -73,12 +73,14 @@ def compare(
             if result.error is not None:
                 failures.append((_subject(result), result.error))
             if not as_json:
-                out.print(_line(result), markup=False)
+                # On a terminal the live bars would be drawn over what another console prints.
+                console = progress.console if out.is_terminal and err.is_terminal else out
+                console.print(_line(result), markup=False, soft_wrap=True)
     write_file(folder / "results.json", summary.to_json().encode())
     if as_json:
         sys.stdout.write(summary.to_json())
     else:
-        out.print(f"{count - len(failures)} of {count} results are in {folder}", markup=False)
+        out.print(f"{count - len(failures)} of {count} results are in {folder}", markup=False, soft_wrap=True)
     for subject, error in failures:
         print_error(error, subject)
     if failures:

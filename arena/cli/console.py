@@ -18,8 +18,8 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 """The command cannot be carried out as it was given."""
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 def exit_with(error: ArenaError) -> int:
@@ -43,9 +43,11 @@ def print_error(error: ArenaError, subject: str = "") -> None:
         subject: To what it happened, for instance a photo and a model.
     """
     err.print(f"{subject or 'Error'}: ", style="bold red", end="", markup=False)
-    err.print(error.problem, markup=False)
+    err.print(error.problem, markup=False, soft_wrap=True)
     if error.remedy:
-        err.print(f"  {error.remedy}", markup=False)
+        err.print(f"  {error.remedy}", markup=False, soft_wrap=True)
+    if error.details:
+        err.print(f"  ({error.details})", style="dim", markup=False, soft_wrap=True)
 
 
 def print_licence_notices(keys: Iterable[str]) -> None:

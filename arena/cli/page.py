@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import arena
 from arena.errors import ArenaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _PACKAGE = Path(arena.__file__).parent
 
@@ -26,29 +28,25 @@ def app(
 ) -> None:
     """Start the page and open it in the browser."""
     script, config = _script_and_config()
-    settings = {
-        f"{section}.{name}": value
-        for section, values in tomllib.loads(config.read_text("utf-8")).items()
-        for name, value in values.items()
-        if not isinstance(value, dict)
-    }
+    settings = dict(_flat(tomllib.loads(config.read_text("utf-8"))))
     settings |= {"server.port": port, "server.address": address}
     if not browser:
         settings["server.headless"] = True
     flags = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in settings.items()]
     command = [sys.executable, "-m", "streamlit", "run", str(script), *flags]
-    # Streamlit reads tables within tables, the two themes, from its own file or from flags of that depth only.
-    themes = tomllib.loads(config.read_text("utf-8"))["theme"]
-    command += [
-        f"--theme.{mode}.{name}={value}"
-        for mode, values in themes.items()
-        if isinstance(values, dict)
-        for name, value in values.items()
-    ]
     try:
-        raise typer.Exit(subprocess.call(command, env={**os.environ}))  # noqa: S603 - our own interpreter and script
+        raise typer.Exit(subprocess.call(command))  # noqa: S603 - our own interpreter and script
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings of a TOML table and of the tables within, by dotted name, as Streamlit's flags are called."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _script_and_config() -> tuple[Path, Path]:

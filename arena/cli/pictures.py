@@ -81,13 +81,17 @@ def _segment(source: Path, model: str, device: str, prompt: str | None) -> tuple
     assert result.photo is not None  # noqa: S101 - for the type checker: no error means both are there
     assert result.matte is not None  # noqa: S101
     if not result.matte.found:
-        err.print(f"No humans detected in {source.name} by {get_card(model).label}: nothing was written.", markup=False)
-        err.print("  Try another model: `arena models` lists them.", markup=False)
+        err.print(
+            f"No humans detected in {source.name} by {get_card(model).label}: nothing was written.",
+            markup=False,
+            soft_wrap=True,
+        )
+        err.print("  Try another model: `arena models` lists them.", markup=False, soft_wrap=True)
         raise typer.Exit(EXIT_FAILED)
     return result.photo, result.matte
 
 
 def _report(output: Path, matte: Matte) -> None:
-    err.print(f"{output}: {matte.seconds:.2f} s on {matte.device}", markup=False)
+    err.print(f"{output}: {matte.seconds:.2f} s on {matte.device}", markup=False, soft_wrap=True)
     for note in matte.notes:
-        err.print(f"  {note}", markup=False)
+        err.print(f"  {note}", markup=False, soft_wrap=True)

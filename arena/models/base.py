@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from arena.errors import ArenaError, OptionError, OutOfMemoryError
+from arena.errors import ArenaError, OptionError, OutOfMemoryError, UnexpectedError
 from arena.matte import Matte
 
 if TYPE_CHECKING:
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from arena.photo import Photo
 
 
+_SMALL_MODELS = ("U²-Net Small", "Classic")
+_SIGNS_OF_EXHAUSTION = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "could not create a memory",
+)
+"""What the allocators of PyTorch, CUDA's libraries and oneDNN say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What an adapter returns to its base class."""
@@ -32,6 +44,8 @@ class Prediction:
     """The forward pass alone, device-synchronised."""
     notes: tuple[str, ...] = ()
     """What the user should know about this result."""
+    peak: float | None = None
+    """Largest alpha before any refinement, by which presence is judged; None: that of ``alpha``."""
 
 
 class Segmenter(ABC):
@@ -87,15 +101,24 @@ class Segmenter(ABC):
             OutOfMemoryError: The photo does not fit the device.
         """
         self._check(prompts)
+        exhausted = False
         with self._lock:
             try:
                 prediction = self._predict(photo, **prompts)
             except ArenaError:
                 raise
             except (MemoryError, RuntimeError) as error:
-                if is_out_of_memory(error):
-                    raise out_of_memory(self.card.label, self.device) from error
-                raise
+                if not is_out_of_memory(error):
+                    raise
+                exhausted = True
+        if exhausted:
+            # Not chained: the frames of the failed pass hold its tensors for as long as somebody keeps the error.
+            raise out_of_memory(self.card, self.device)
+        if prediction.alpha.shape != photo.rgb.shape[:2] or not np.isfinite(prediction.alpha.max()):
+            # A matte of NaN would look like a photo without anybody in it.
+            raise UnexpectedError(
+                f"{self.card.label} gave no usable matte on {self.device}.", "Try the CPU, or another model."
+            )
         alpha = np.ascontiguousarray(np.clip(prediction.alpha, 0.0, 1.0), dtype=np.float32)
         return Matte(
             alpha=alpha,
@@ -105,6 +128,7 @@ class Segmenter(ABC):
             device=self.device,
             presence_threshold=self.card.presence_threshold,
             notes=prediction.notes,
+            peak=prediction.peak,
         )
 
     def _check(self, prompts: Mapping[str, Any]) -> None:
@@ -122,13 +146,24 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     text = str(error)
-    return "can't allocate memory" in text or "not enough memory" in text or "out of memory" in text
+    return any(sign in text for sign in _SIGNS_OF_EXHAUSTION)
 
 
-def out_of_memory(label: str, device: str) -> OutOfMemoryError:
-    """The error for a model that did not fit, with what to try instead."""
-    return OutOfMemoryError(
-        f"{label} needs more memory than {device} has free.",
-        "Close other programs, choose fewer models, a smaller photo, or a smaller model: BiRefNet Lite, U²-Net or "
-        "Classic." + ("" if device == "cpu" else " The CPU usually has more memory."),
-    )
+def out_of_memory(card: ModelCard, device: str) -> OutOfMemoryError:
+    """The error for a model that did not fit, with what to try instead.
+
+    Args:
+        card: The model's card.
+        device: A resolved device.
+
+    Returns:
+        The error.
+    """
+    place = "this computer" if device == "cpu" else "the graphics card"
+    smaller = [label for label in _SMALL_MODELS if label != card.label]
+    advice = ["Close other programs", f"or choose a smaller model: {' or '.join(smaller)}"]
+    if card.input_size.side is None and card.needs_download:
+        advice.insert(1, "take a smaller photo")
+    if device != "cpu":
+        advice.insert(-1, "choose CPU as the device")
+    return OutOfMemoryError(f"{card.label} needs more memory than {place} has free.", f"{', '.join(advice)}.")

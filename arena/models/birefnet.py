@@ -42,7 +42,7 @@ class BiRefNetSegmenter(TorchSegmenter):
             raise CheckpointError(
                 f"The tensors are not a BiRefNet's: {_STEM} is missing or of a width other than "
                 f"{' or '.join(map(str, _BACKBONES))}.",
-                "The file belongs to another model or is damaged: fetch the file of the model's card again.",
+                CheckpointError.ADVICE,
             )
         return BiRefNet(backbone, patch_order=card.patch_order)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import sys
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from arena import weights
 from arena.catalog import get_card
-from arena.devices import AUTO, Stopwatch, free_memory, resolve_device
+from arena.devices import AUTO, Stopwatch, confirm_device, free_memory, resolve_device
 from arena.errors import ModelUnavailableError, OptionError
 from arena.models.base import Segmenter, is_out_of_memory, out_of_memory
 
@@ -86,11 +87,16 @@ class ModelPool:
         if not card.available:
             raise ModelUnavailableError(f"{card.label} is not available in this build.", "Choose another model.")
         slot = key, resolve_device(device)
+        if (segmenter := self._touch(slot)) is not None:
+            return Loaded(segmenter, 0.0, 0.0)
+        there = weights.is_cached(card)
+        # Outside of the lock: two that want one file wait for each other inside of it, and can be cancelled there.
+        with Stopwatch() as download:
+            path = weights.fetch(card, progress=progress, cancel=cancel)
         with self._loading_lock(slot):
             if (segmenter := self._touch(slot)) is not None:
-                return Loaded(segmenter, 0.0, 0.0)
-            with Stopwatch() as download:
-                path = weights.fetch(card, progress=progress, cancel=cancel)
+                return Loaded(segmenter, 0.0 if there else download.seconds, 0.0)
+            confirm_device(slot[1])
             if on_load is not None:
                 on_load()
             self._make_room(card, slot[1])
@@ -98,7 +104,7 @@ class ModelPool:
                 segmenter = load_adapter(card, path, slot[1])
             with self._lock:
                 self._segmenters[slot] = segmenter
-            return Loaded(segmenter, download.seconds if card.needs_download else 0.0, load.seconds)
+            return Loaded(segmenter, 0.0 if there else download.seconds, load.seconds)
 
     def unload(self, key: str | None = None, device: str | None = None) -> list[str]:
         """Let go of models; whoever still runs one finishes undisturbed.
@@ -136,6 +142,8 @@ class ModelPool:
 
     def _make_room(self, card: ModelCard, device: str) -> None:
         """Evict the least recently used models of a device until the new one fits the budget."""
+        # What PyTorch keeps for itself would count as used.
+        _release({device})
         limit = self._max_loaded if self._max_loaded is not None else _limit_from_environment()
         while True:
             with self._lock:
@@ -179,21 +187,22 @@ def load_adapter(card: ModelCard, path: Path | None, device: str) -> Segmenter:
     try:
         return adapter.load(card, path, device)
     except (MemoryError, RuntimeError) as error:
-        if is_out_of_memory(error):
-            raise out_of_memory(card.label, device) from error
-        raise
+        if not is_out_of_memory(error):
+            raise
+    # Not chained: the frames of the failed load hold its tensors for as long as somebody keeps the error.
+    _release({device})
+    raise out_of_memory(card, device)
 
 
 def _release(devices: set[str]) -> None:
     """Give freed GPU memory back: PyTorch's caching allocator would keep it from other programs."""
     gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
     if any(device.startswith("cuda") for device in devices):
-        import torch  # noqa: PLC0415 - loaded by then, the model ran on it
-
         torch.cuda.empty_cache()
     if "mps" in devices:
-        import torch  # noqa: PLC0415 - loaded by then, the model ran on it
-
         torch.mps.empty_cache()
 
 

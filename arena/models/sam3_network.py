@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import platformdirs
 import torch
+from PIL import Image
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -48,7 +49,9 @@ _lock = threading.Lock()
 
 
 def import_ultralytics() -> ModuleType:
-    """Import Ultralytics' SAM classes silently: no host look-up, no installation, no report, no changed thread counts.
+    """Import Ultralytics' SAM classes without its side effects.
+
+    That is: no host look-up, no installation, no report, no changed thread counts, no replaced functions elsewhere.
 
     Returns:
         The module ``ultralytics.models.sam``.
@@ -56,11 +59,27 @@ def import_ultralytics() -> ModuleType:
     # Its settings file would otherwise appear in, or change, the folder of the user's own Ultralytics.
     folder = Path(platformdirs.user_cache_dir("portrait-blur-arena")) / "ultralytics"
     os.environ.update(_ENVIRONMENT, YOLO_CONFIG_DIR=str(folder))
-    with _lock, _thread_counts_kept():
+    with _lock, _thread_counts_kept(), _other_libraries_kept():
         # No usage reports. In this process alone: had somebody imported Ultralytics before, its own way of setting it
         # would write to that user's file.
         dict.__setitem__(importlib.import_module("ultralytics.utils").SETTINGS, "sync", False)
         return importlib.import_module("ultralytics.models.sam")
+
+
+@contextlib.contextmanager
+def _other_libraries_kept() -> Iterator[None]:
+    """Undo what Ultralytics does to others when it is imported.
+
+    Its ``PIL.Image.open`` wants to install a package when it meets a file that is no picture; its OpenCV and PyTorch
+    functions are not the ones that the rest of this program was tested with.
+    """
+    targets = [(Image, "open"), (torch, "save"), (cv2, "imread"), (cv2, "imwrite"), (cv2, "imshow")]
+    originals = [(module, name, getattr(module, name)) for module, name in targets if hasattr(module, name)]
+    try:
+        yield
+    finally:
+        for module, name, original in originals:
+            setattr(module, name, original)
 
 
 def build_predictor(network: nn.Module, side: int, device: str) -> Any:
@@ -138,7 +157,7 @@ def load_checkpoint(network: nn.Module, path: Path) -> nn.Module:
         )
         raise CheckpointError(
             f"{path.name} does not cover SAM 3 ({faults}).",
-            "The file belongs to another model or is damaged: fetch the file of the model's card again.",
+            CheckpointError.ADVICE,
         )
     network.load_state_dict({name: state[name] for name in expected}, strict=True, assign=True)
     left = [name for name, tensor in [*network.named_parameters(), *network.named_buffers()] if tensor.is_meta]

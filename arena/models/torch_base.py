@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -34,6 +34,9 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Red, green, blue; of samples from 0 to 1."""
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Red, green, blue; of samples from 0 to 1."""
+
+COMPILE_VARIABLE = "ARENA_COMPILE"
+"""``1`` hands the network to ``torch.compile``: a minute or more at the first photo, and sometimes quicker after it."""
 
 CPU_DTYPE_VARIABLE = "ARENA_CPU_DTYPE"
 """``float32`` (the default) or ``bfloat16``: quicker on CPUs that multiply it in hardware, and a little less exact."""
@@ -167,6 +170,44 @@ def working_dtype(device: str) -> tuple[torch.dtype, tuple[str, ...]]:
     return _CPU_DTYPES[wanted], ()
 
 
+def wants_compilation() -> bool:
+    """Whether the owner asks for ``torch.compile``.
+
+    Raises:
+        OptionError: ``ARENA_COMPILE`` says neither yes nor no.
+    """
+    wanted = os.environ.get(COMPILE_VARIABLE, "").strip() or "0"
+    if wanted not in {"0", "1"}:
+        raise OptionError(f"{COMPILE_VARIABLE} is {wanted!r}.", "Set it to 0 or 1.")
+    return wanted == "1"
+
+
+class CompiledNet(nn.Module):
+    """A network that ``torch.compile`` has been given, and that goes back to eager mode where that fails.
+
+    It compiles at the first picture of a size, so only then can it be known whether there is a compiler and whether it
+    gets along with the network.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        self.note = ""
+        """What the user should know, once compiling has failed."""
+        self._compiled = torch.compile(net)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """What the network makes of ``pixels``."""
+        if not self.note:
+            try:
+                return cast("Tensor", self._compiled(pixels))
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - compilers fail in every way, and there is another way to go
+                self.note = f"torch.compile failed ({type(error).__name__}), so it ran without."
+        return cast("Tensor", self.net(pixels))
+
+
 def cpu_has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 in hardware (AVX-512 BF16 or AMX); emulated, it is slower than float32."""
     features = torch.cpu.get_capabilities()
@@ -212,7 +253,7 @@ class TorchSegmenter(Segmenter):
 
         Raises:
             CheckpointError: The file's tensors do not fit the network.
-            OptionError: No file was given, or the environment asks for a precision that does not exist.
+            OptionError: No file was given, or the environment asks for something that does not exist.
         """
         if weights is None:
             raise OptionError(f"{card.label} needs a file of weights.")
@@ -223,7 +264,8 @@ class TorchSegmenter(Segmenter):
         net = load_state(net, state, dtype=dtype).to(device).eval().requires_grad_(requires_grad=False)
         # Preparation repacks the weights: the file's own copy would be held beside them until the end.
         del state
-        return cls(card, device, net.prepare(), dtype, notes)
+        ready: nn.Module = net.prepare()
+        return cls(card, device, CompiledNet(ready) if wants_compilation() else ready, dtype, notes)
 
     @staticmethod
     @abstractmethod
@@ -249,9 +291,12 @@ class TorchSegmenter(Segmenter):
         # A matte of NaN would look like a picture without anybody in it.
         if not torch.isfinite(result).all():
             raise ArenaError(
-                f"{self.card.label} gave values that are no numbers (in {str(self.dtype).removeprefix('torch.')}).",
-                "Run it on the CPU in float32.",
+                f"{self.card.label} does not work on this device: its numbers left the range.",
+                "Choose CPU as the device and run it again.",
+                f"not finite in {str(self.dtype).removeprefix('torch.')} on {self.device}",
             )
+        if isinstance(self.net, CompiledNet) and self.net.note and self.net.note not in self._notes:
+            self._notes += (self.net.note,)
         return result, watch.seconds
 
     @abstractmethod

@@ -54,7 +54,7 @@ class U2NetSegmenter(TorchSegmenter):
             raise CheckpointError(
                 f"The tensors are not a U²-Net's: {_WIDTH} is missing or of a width other than "
                 f"{' or '.join(map(str, _VARIANTS))}.",
-                "The file belongs to another model or is damaged: fetch the file of the model's card again.",
+                CheckpointError.ADVICE,
             )
         return U2Net(variant)
 
@@ -78,6 +78,7 @@ class U2NetSegmenter(TorchSegmenter):
         placement = place(photo.width, photo.height, self.card.input_size)
         saliency, seconds = self._run(to_input(photo.rgb, placement, self.resample, white=None))
         alpha = to_photo(saliency, placement, photo.width, photo.height)
-        if refinement is not None and float(saliency.max()) > self.card.presence_threshold:
+        peak = float(saliency.max())
+        if refinement is not None and peak > self.card.presence_threshold:
             alpha = refine_edges(alpha, refinement.scaled(max(photo.size) / REFERENCE_SIDE))
-        return Prediction(alpha, seconds, self._notes)
+        return Prediction(alpha, seconds, self._notes, peak=peak)

@@ -79,7 +79,7 @@ def refine_edges(alpha: Alpha, settings: EdgeRefinement | None = None) -> Alpha:
         alpha, settings.bilateral_diameter, settings.bilateral_sigma_alpha, settings.bilateral_sigma_space
     )
     solid = closing(opening(smooth, settings.opening), settings.closing)
-    return feather(solid, settings.feather_sigma)
+    return soften(solid, settings.feather_sigma)
 
 
 def bilateral(alpha: Alpha, diameter: int = 5, sigma_alpha: float = 0.15, sigma_space: float = 2.0) -> Alpha:
@@ -143,7 +143,7 @@ def closing(alpha: Alpha, kernel: int = 3) -> Alpha:
     return _morphology(alpha, cv2.MORPH_CLOSE, "closing", kernel)
 
 
-def feather(alpha: Alpha, sigma: float = 1.0) -> Alpha:
+def soften(alpha: Alpha, sigma: float = 1.0) -> Alpha:
     """Soften a matte with a Gaussian.
 
     Args:

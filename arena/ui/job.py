@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arena.comparison import Event, Stage, compare
+from arena.comparison import Event, Result, Stage, compare
+from arena.errors import ArenaError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from arena.comparison import Result
     from arena.photo import Photo
+
+UNWATCHED_SECONDS = 240.0
+"""How long a run goes on that no page asks for: browsers slow the timers of hidden tabs down to one call a minute."""
 
 FINAL_STAGES = frozenset({Stage.DONE, Stage.FAILED, Stage.STOPPED})
 
@@ -51,6 +55,7 @@ class Job:
         }
         self._fresh: list[Result] = []
         self._done = 0
+        self._last_seen = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="arena-job", daemon=True)
         self.total = sum(len(order.photos) for order in self._orders)
         """Results that a complete run gives."""
@@ -62,6 +67,10 @@ class Job:
     def stop(self) -> None:
         """End after the photo that is being worked on; a download ends at once and can be resumed."""
         self._stop.set()
+
+    def seen(self) -> None:
+        """Say that somebody still watches; without, the run ends by itself, for its page was closed."""
+        self._last_seen = time.monotonic()
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for the end.
@@ -110,13 +119,30 @@ class Job:
                 self._note(Event(order.model, Stage.STOPPED, photos=len(order.photos)))
                 continue
             prompts = {order.model: self._prompts[order.model]} if order.model in self._prompts else None
-            for result in compare(
-                order.photos, order.model, device=self._device, prompts=prompts, on_event=self._note, stop=self._stop
-            ):
+            try:
+                for result in compare(
+                    order.photos,
+                    order.model,
+                    device=self._device,
+                    prompts=prompts,
+                    on_event=self._note,
+                    stop=self._stop,
+                ):
+                    with self._lock:
+                        self._fresh.append(result)
+                        self._done += 1
+            except ArenaError as error:
+                # The comparison could not even begin, for instance because the device is gone.
+                failed = [
+                    Result(photo.name, order.model, photo, error=error, device=self._device) for photo in order.photos
+                ]
                 with self._lock:
-                    self._fresh.append(result)
-                    self._done += 1
+                    self._fresh += failed
+                    self._done += len(failed)
+                self._note(Event(order.model, Stage.FAILED, photos=len(order.photos), error=error))
 
     def _note(self, event: Event) -> None:
+        if time.monotonic() - self._last_seen > UNWATCHED_SECONDS:
+            self._stop.set()
         with self._lock:
             self._events[event.model] = event

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from arena.compose import blur_background, mask_overlay
 from arena.photo import encode, fit_within
-from arena.render import DEFAULT_KERNEL, render_blur, render_overlay
+from arena.render import DEFAULT_KERNEL, compositing_alpha
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from arena.matte import Matte
     from arena.photo import Photo
 
@@ -49,18 +51,17 @@ class Preview:
         rgb = fit_within(photo.rgb, side)
         self._scale = rgb.shape[1] / photo.width
         height, width = rgb.shape[:2]
-        alpha = matte.alpha
-        if alpha.shape != (height, width):
-            shrunk = Image.fromarray(alpha).resize((width, height), Image.Resampling.BOX)
-            alpha = np.clip(np.asarray(shrunk, dtype=np.float32), 0, 1)
-        self._photo = dataclasses.replace(photo, rgb=rgb, rgba=None)
-        self._matte = dataclasses.replace(matte, alpha=alpha)
+        self._rgb = rgb
+        self._alpha = _shrunk(matte.alpha, height, width)
+        # Softened at full size, so that the edge on the screen is that of the export.
+        soft = compositing_alpha(matte)
+        self._soft = self._alpha if soft is matte.alpha else _shrunk(soft, height, width)
         self._blurred: tuple[int, bytes] | None = None
 
     @cached_property
     def overlay(self) -> bytes:
         """The photo with the mask drawn over it, as a JPEG file."""
-        return encode(render_overlay(self._photo, self._matte), "JPEG", quality=PREVIEW_QUALITY)
+        return encode(mask_overlay(self._rgb, self._alpha), "JPEG", quality=PREVIEW_QUALITY)
 
     def blurred(self, kernel: int = DEFAULT_KERNEL) -> bytes:
         """The photo with its background blurred, as a JPEG file.
@@ -72,6 +73,13 @@ class Preview:
             The file's bytes; the last one is kept for the reruns that change nothing.
         """
         if self._blurred is None or self._blurred[0] != kernel:
-            picture = render_blur(self._photo, self._matte, preview_kernel(kernel, self._scale))
+            picture = blur_background(self._rgb, self._soft, kernel=preview_kernel(kernel, self._scale))
             self._blurred = kernel, encode(picture, "JPEG", quality=PREVIEW_QUALITY)
         return self._blurred[1]
+
+
+def _shrunk(alpha: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    if alpha.shape == (height, width):
+        return alpha
+    shrunk = Image.fromarray(alpha).resize((width, height), Image.Resampling.BOX)
+    return np.clip(np.asarray(shrunk, dtype=np.float32), 0, 1)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from arena.comparison import Result
-    from arena.errors import PhotoError
+    from arena.errors import ArenaError
     from arena.photo import Photo
     from arena.samples import Sample
     from arena.ui.job import Job
@@ -87,7 +87,7 @@ class PhotoEntry:
     """Tells two uploads apart even if they have the same name."""
     filename: str
     photo: Photo | None = None
-    error: PhotoError | None = None
+    error: ArenaError | None = None
     thumbnail: bytes | None = None
     sample: Sample | None = None
     """Set for a bundled sample."""
@@ -107,6 +107,8 @@ class Session:
     """The columns of the last run."""
     previews: dict[ResultKey, Preview] = field(default_factory=dict)
     """Screen-sized pictures of results."""
+    originals: dict[str, bytes] = field(default_factory=dict)
+    """Photos at screen size, by digest."""
     job: Job | None = None
     """The run that is under way, or the last one."""
     prompt: str = ""

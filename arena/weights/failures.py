@@ -66,8 +66,10 @@ def gated(card: ModelCard, *, with_token: bool, words: str = "") -> GatedError:
     """The hub wants a licence accepted, or does not accept the token."""
     who = "the account of the token that was sent has no access" if with_token else "no token was given"
     return GatedError(
-        f"The hub gives {card.label} only to accounts that accepted its licence, and {who}.{quoted(words)}",
-        f"Accept the licence on {card.page}, then give a token of that account: set HF_TOKEN or run `hf auth login`.",
+        f"The hub gives {card.label} only to accounts that accepted its licence, and {who}.",
+        f"Sign in and accept the licence on {card.page}, make a read token in your account's settings there, and set "
+        "HF_TOKEN to it before you start the program, or run `hf auth login` once.",
+        quoted(words).strip(),
     )
 
 
@@ -124,9 +126,9 @@ def checksum(card: ModelCard, path: Path, expected: str, actual: str, *, done: s
         remedy: What to do.
     """
     return ChecksumError(
-        f"The file of {card.label} has other contents than it should: its SHA-256 is {actual}, expected was "
-        f"{expected} ({path}). {done}",
+        f"The file of {card.label} is damaged, or not the one that its makers published. {done}",
         remedy,
+        f"{path}: SHA-256 is {actual}, expected was {expected}",
     )
 
 

@@ -72,8 +72,9 @@ def _load_pickle(path: Path) -> Any:
         if not names:
             raise _damaged(path, error) from error
         raise CheckpointError(
-            f"{path.name} is a pickle that would run code when it is read ({', '.join(names)}), and was refused.",
+            f"{path.name} contains program code beside its numbers, and was refused for safety.",
             "Take the model's safetensors file, or one that holds nothing but tensors.",
+            f"its pickle names {', '.join(names)}",
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError, AttributeError, IndexError, TypeError) as error:
         # What PyTorch raises for a damaged file depends on where the damage is.
@@ -100,4 +101,7 @@ def _tensors_of(content: Any, path: Path) -> dict[str, torch.Tensor]:
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
     cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return CheckpointError(f"{path.name} is damaged or not what its name says: {cause}", "Fetch it again.")
+    return CheckpointError(
+        f"{path.name} is damaged or not what its name says: {cause.rstrip('.')}.",
+        "If it lies in ARENA_WEIGHTS_DIR, copy it anew; else delete it and run `arena fetch`.",
+    )

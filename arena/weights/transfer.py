@@ -116,7 +116,7 @@ def inspect(card: ModelCard, cancel: threading.Event | None = None) -> RemoteFil
     """
     variable = offline_variable()
     if variable is not None:
-        raise failures.offline(card, f"{variable} forbids to ask the hub", f"Unset {variable}.")
+        raise failures.offline(card, f"{variable} is set, so nothing may be downloaded", f"Unset {variable}.")
     arrived = cache.partial_bytes(card)
     failed = 0
     while True:

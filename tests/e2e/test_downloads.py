@@ -20,7 +20,7 @@ from tests.models.random_weights import random_state
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.e2e
 
@@ -62,6 +62,16 @@ def connected(emulator: HubEmulator, tmp_path_factory: pytest.TempPathFactory) -
     }
     with serve(folder / "log", settings, script="tests/e2e/emulated_app.py") as address:
         yield address
+
+
+def column_boxes(page: Page, width: int) -> int:
+    """Columns beside each other in a window of this width; fails if one is too narrow or the page overflows."""
+    page.set_viewport_size({"width": width, "height": 1100})
+    page.wait_for_timeout(500)
+    boxes = [box.bounding_box() for box in page.locator('[class*="st-key-result_column"]').all()]
+    assert all(box is not None and box["width"] >= min(240, width - 80) for box in boxes)
+    lefts = {round(box["x"]) for box in boxes if box is not None}
+    return len(lefts)
 
 
 def test_stop_ends_a_download_and_the_next_run_goes_on_from_there(
@@ -115,6 +125,10 @@ def test_downloads_show_their_progress_and_failures_stay_in_their_columns(
         expect(page.get_by_text("huggingface.co/briaai/RMBG-2.0").last).to_be_visible()
         expect(page.get_by_text("Failed to run U²-Net:")).to_be_visible()
         screenshot(page, "downloaded")
+        # As many columns as fit, none too narrow to judge a face in; on a phone one below the other.
+        assert column_boxes(page, 1500) == 3
+        assert column_boxes(page, 2400) == 5
+        assert column_boxes(page, 390) == 1
         here.assert_clean()
 
         # What is downloaded moves to the models that are ready.

@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from arena.catalog import get_card
-from arena.errors import CheckpointError, OptionError
+from arena.errors import CheckpointError, OptionError, PhotoError
 from arena.models import sam3_network
 from arena.models.sam3 import Sam3Segmenter, check_prompt, merge_masks, select_instances
 from arena.photo import Photo
@@ -439,3 +440,12 @@ def test_it_computes_what_the_original_computes(shared: Path, tmp_path: Path) ->
     matte = dataclasses.asdict(segmenter.segment(Photo.from_array(rgb), prompt=meta["text"]))
     assert matte["alpha"].shape == (meta["H"], meta["W"])
     path.unlink()
+
+
+def test_other_libraries_keep_their_functions() -> None:
+    sam3_network.import_ultralytics()
+    assert Image.open.__module__ == "PIL.Image"
+    assert torch.save.__module__ == "torch.serialization"
+    # Ultralytics' own Image.open would look for a package to install here.
+    with pytest.raises(PhotoError):
+        Photo.open(b"no picture")

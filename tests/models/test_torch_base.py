@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,24 @@ from arena.catalog import InputSize, get_card
 from arena.errors import ArenaError, OptionError
 from arena.models import torch_base
 from arena.models.base import Prediction
-from arena.models.torch_base import Placement, TorchSegmenter, place, to_input, to_photo, working_dtype
+from arena.models.torch_base import (
+    CompiledNet,
+    Placement,
+    TorchSegmenter,
+    place,
+    to_input,
+    to_photo,
+    wants_compilation,
+    working_dtype,
+)
+from arena.nets import U2Net, load_state
 from arena.photo import Photo
 from tests.models.random_weights import picture
+from tests.nets.recipe import make_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 DYNAMIC = get_card("birefnet-dynamic").input_size
 BILINEAR = Image.Resampling.BILINEAR
@@ -192,7 +205,7 @@ def test_notes_of_the_precision_reach_the_matte() -> None:
 
 
 def test_values_that_are_no_numbers_are_an_error_and_not_an_empty_matte() -> None:
-    with pytest.raises(ArenaError, match="no numbers"):
+    with pytest.raises(ArenaError, match="numbers left the range"):
         plain(lambda pixels: pixels[:, :1] * float("nan")).segment(Photo.from_array(picture(8, 8)))
 
 
@@ -210,3 +223,72 @@ def test_the_network_runs_without_gradients() -> None:
 def test_weights_are_needed() -> None:
     with pytest.raises(OptionError, match="weights"):
         PlainSegmenter.load(get_card("birefnet"), None, "cpu")
+
+
+def compiled(answer: Callable[[Tensor], Tensor]) -> PlainSegmenter:
+    segmenter = plain(answer)
+    segmenter.net = CompiledNet(segmenter.net)
+    return segmenter
+
+
+def test_a_failing_compiler_costs_a_note_and_not_the_matte(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def broken(_net: nn.Module) -> Callable[[Tensor], Tensor]:
+        def call(_pixels: Tensor) -> Tensor:
+            calls.append(1)
+            raise RuntimeError("no compiler")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", broken)
+    photo = Photo.from_array(picture(8, 8))
+    segmenter = compiled(lambda pixels: pixels[:, :1].sigmoid())
+    expected = plain(lambda pixels: pixels[:, :1].sigmoid()).segment(photo)
+    for _ in range(2):
+        matte = segmenter.segment(photo)
+        assert len(matte.notes) == 1
+        assert "torch.compile failed (RuntimeError)" in matte.notes[0]
+        np.testing.assert_array_equal(matte.alpha, expected.alpha)
+    # It is not tried again for every photo.
+    assert calls == [1]
+
+
+def test_running_out_of_memory_is_no_failure_of_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hungry(_pixels: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr(torch, "compile", lambda _net: hungry)
+    net = CompiledNet(Net(lambda pixels: pixels))
+    with pytest.raises(torch.OutOfMemoryError):
+        net(torch.zeros(1))
+    assert not net.note
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [("", False), ("0", False), ("1", True)])
+def test_compiling_is_a_wish_of_the_owner(monkeypatch: pytest.MonkeyPatch, wanted: str, expected: bool) -> None:
+    monkeypatch.setenv("ARENA_COMPILE", wanted)
+    assert wants_compilation() is expected
+
+
+def test_another_wish_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARENA_COMPILE", "yes")
+    with pytest.raises(OptionError, match="ARENA_COMPILE"):
+        wants_compilation()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))), reason="there is no C++ compiler")
+def test_a_compiled_block_of_u2netp_gives_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    with torch.device("meta"):
+        net = U2Net("small")
+    # The whole network takes more than a minute.
+    block = load_state(net, make_state(net, 1.4)).prepare().get_submodule("stage4")
+    features = torch.randn(1, 64, 24, 16, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected = block(features)
+        ready = CompiledNet(block)
+        found = ready(features)
+    assert not ready.note
+    torch.testing.assert_close(found, expected, rtol=0, atol=5e-5)

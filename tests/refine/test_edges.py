@@ -15,9 +15,9 @@ from arena.refine.edges import (
     EdgeRefinement,
     bilateral,
     closing,
-    feather,
     opening,
     refine_edges,
+    soften,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_the_bilateral_filter_smooths_noise_and_keeps_the_edge() -> None:
     assert smooth[flat].std() < 0.5 * noisy[flat].std()
     # Across the edge, one pixel from dark to bright remains.
     assert (smooth[30, 16] - smooth[30, 13]) > 0.7
-    blurred = feather(noisy, 3.0)
+    blurred = soften(noisy, 3.0)
     assert (blurred[30, 16] - blurred[30, 13]) < 0.5
 
 
@@ -64,7 +64,7 @@ def test_closing_fills_holes_and_keeps_the_shape() -> None:
 def test_a_feather_is_a_gaussian_and_stops_at_no_border() -> None:
     step = np.zeros((11, 201), np.float32)
     step[:, 100:] = 1
-    soft = feather(step, 4.0)
+    soft = soften(step, 4.0)
     # A step seen through a Gaussian: 84 % one standard deviation inside.
     assert abs(soft[5, 104] - 0.8413) < 0.05
     assert soft[0, -1] == pytest.approx(1)
@@ -73,7 +73,7 @@ def test_a_feather_is_a_gaussian_and_stops_at_no_border() -> None:
 
 def test_the_chain_is_its_steps_in_order() -> None:
     alpha = np.random.default_rng(1).random((40, 50)).astype(np.float32)
-    expected = feather(closing(opening(bilateral(alpha, 5, 0.3, 2.0), 3), 5), 1.2)
+    expected = soften(closing(opening(bilateral(alpha, 5, 0.3, 2.0), 3), 5), 1.2)
     np.testing.assert_array_equal(refine_edges(alpha, EdgeRefinement(5, 0.3, 2.0, 3, 5, 1.2)), expected)
 
 
@@ -84,7 +84,7 @@ def test_each_step_can_be_left_out() -> None:
     assert refined is not alpha
 
 
-@pytest.mark.parametrize("step", [refine_edges, bilateral, opening, closing, feather])
+@pytest.mark.parametrize("step", [refine_edges, bilateral, opening, closing, soften])
 def test_the_matte_is_not_changed(step: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> None:
     alpha = np.random.default_rng(3).random((30, 20)).astype(np.float32)
     before = alpha.copy()
@@ -134,8 +134,8 @@ def test_lengths_scale_and_stay_odd() -> None:
         lambda alpha: bilateral(alpha, 5, 0.1, -1.0),
         lambda alpha: opening(alpha, 2),
         lambda alpha: closing(alpha, 0),
-        lambda alpha: feather(alpha, -0.1),
-        lambda alpha: feather(alpha, float("nan")),
+        lambda alpha: soften(alpha, -0.1),
+        lambda alpha: soften(alpha, float("nan")),
         lambda alpha: refine_edges(alpha.astype(np.float64)),
         lambda alpha: opening(alpha[..., None]),
         lambda alpha: closing(alpha[:0]),

@@ -92,7 +92,58 @@ def test_a_run_fills_one_column_a_model_and_failures_stay_in_theirs(page: AppTes
     assert "A disc." in words
     assert "No humans detected." in words
     assert "Failed to run Broken: Broken stopped with ZeroDivisionError" in words
-    assert page.button(key=Key.RETRY.of(*digest_and_model(page, "broken")))
+    assert not page.button(key=Key.RETRY.of(*digest_and_model(page, "broken"))).disabled
+
+
+def test_retry_runs_the_failed_model_alone(page: AppTest) -> None:
+    run_on_sample(page, "disc", "broken")
+    memory = page.session_state[Key.SESSION]
+    before = dict(memory.results)
+    page.button(key=Key.RETRY.of(*digest_and_model(page, "broken"))).click()
+    until_done(page)
+    changed = [key.model for key, result in memory.results.items() if before[key] is not result]
+    assert changed == ["broken"]
+    assert "Failed to run Broken" in texts(page)
+
+
+def test_the_same_picture_twice_is_one_photo(page: AppTest, photo: Photo) -> None:
+    page.run()
+    data = encode(photo.rgb)
+    page.file_uploader(key=Key.UPLOADS).set_value([("a.png", data, "image/png"), ("b.png", data, "image/png")])
+    page.run()
+    page.button(key=Key.RUN).click()
+    until_done(page)
+    assert not page.exception
+    assert len(page.session_state[Key.SESSION].results) == 1
+
+
+def test_results_follow_a_photo_that_gets_another_name(page: AppTest, photo: Photo) -> None:
+    page.run()
+    first, second = encode(photo.rgb), encode(photo.rgb[::-1])
+    uploads = page.file_uploader(key=Key.UPLOADS)
+    uploads.set_value([("me.png", first, "image/png"), ("me.png", second, "image/png")])
+    page.run()
+    page.button(key=Key.RUN).click()
+    until_done(page)
+    page.file_uploader(key=Key.UPLOADS).set_value([("me.png", second, "image/png")])
+    page.run()
+    assert not page.exception
+    assert "Inference: 0.25 s" in texts(page)
+
+
+def test_names_are_not_read_as_markdown(page: AppTest, photo: Photo) -> None:
+    page.run()
+    page.file_uploader(key=Key.UPLOADS).set_value([("_a_ $5 :red[x].png", encode(photo.rgb), "image/png")])
+    page.run()
+    assert r"\_a\_ \$5 \:red\[x\].png" in texts(page)
+
+
+def test_blur_strength_outlives_a_run(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    page.slider(key=Key.KERNEL).set_value(31).run()
+    page.button(key=Key.RUN).click()
+    until_done(page)
+    assert page.slider(key=Key.KERNEL).value == 31
 
 
 def digest_and_model(page: AppTest, model: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arena.comparison import Stage
+from arena.errors import DeviceError
 from arena.models.pool import unload
 from arena.ui.job import Job, Order
 from tests.fakes import SlowSegmenter
@@ -67,6 +68,19 @@ def test_stopping_ends_after_the_current_photo_and_keeps_it(photo: Photo) -> Non
     assert not job.stopping
     assert [result.model for result in job.take()] == ["slow"]
     assert [e.stage for e in job.events()] == [Stage.STOPPED, Stage.STOPPED]
+
+
+def test_a_run_that_nobody_watches_ends_by_itself(photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arena.ui.job.UNWATCHED_SECONDS", -1.0)
+    job = finished(Job([Order("disc", [photo, photo]), Order("empty", [photo])], "cpu"))
+    assert job.done < job.total
+
+
+def test_a_run_that_cannot_begin_fails_in_its_columns(photo: Photo) -> None:
+    job = finished(Job([Order("disc", [photo])], "cuda:99"))
+    (result,) = job.take()
+    assert isinstance(result.error, DeviceError)
+    assert job.events()[0].stage is Stage.FAILED
 
 
 def test_prompts_reach_the_models_that_take_them(photo: Photo) -> None:

@@ -14,12 +14,14 @@ from arena.comparison import Result
 from arena.errors import PhotoError
 from arena.matte import Matte, MatteKind
 from arena.photo import Photo
-from arena.render import render_blur
+from arena.render import compositing_alpha, render_blur
 from arena.ui.archive import results_zip
 from arena.ui.previews import Preview, preview_kernel
-from tests.fakes import disc
+from tests.fakes import disc, make_card
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 pytestmark = pytest.mark.usefixtures("fake_cards")
@@ -52,6 +54,17 @@ def test_a_preview_looks_like_the_export_made_small() -> None:
     # JPEG and the smaller matte cost a little; another kernel would cost much more.
     assert np.abs(shown - exported).mean() < 4
     assert np.abs(opened(preview.blurred(21)) - exported).mean() > 8
+
+
+def test_a_hard_mask_is_softened_as_in_the_export(use_cards: Callable[..., None]) -> None:
+    use_cards(make_card("hard", "DiscSegmenter", mask_kind=MatteKind.BINARY, needs_feather=True))
+    photo = Photo.from_array(np.full((600, 800, 3), 255, np.uint8))
+    matte = Matte(np.round(disc(600, 800)), MatteKind.BINARY, "hard")
+    softness = [
+        np.count_nonzero((alpha > 0.05) & (alpha < 0.95))
+        for alpha in (Preview(photo, matte, side=200)._soft, compositing_alpha(matte)[::4, ::4])
+    ]
+    assert softness[0] == pytest.approx(softness[1], rel=0.35)
 
 
 def test_a_preview_of_a_small_photo_is_not_enlarged(photo: Photo) -> None:

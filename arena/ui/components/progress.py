@@ -63,6 +63,7 @@ def _fraction(job: Job, events: list[Event]) -> float:
             share += event.photos
         elif event.stage is Stage.DOWNLOADING and event.download is not None and event.download.total:
             share += 0.5 * event.download.done / event.download.total
-        else:
-            share += max(event.photo - 1, 0)
+        elif event.stage in (Stage.LOADING, Stage.RUNNING):
+            # Half of the first photo's share was the download's.
+            share += 0.5 + max(event.photo - 1, 0)
     return share / job.total

@@ -73,7 +73,7 @@ def prompt_input(keys: list[str]) -> str:
     takers = [card.label for card in list_models() if card.text_prompt and card.key in keys]
     if not takers:
         return "person"
-    text = st.text_input(f"What {', '.join(takers)} looks for", "person", key=Key.PROMPT)
+    text = st.text_input(f"What {', '.join(takers)} looks for", "person", key=Key.PROMPT, persist_state="page")
     return text.strip() or "person"
 
 

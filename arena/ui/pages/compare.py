@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -73,22 +74,19 @@ def _start(photos: Sequence[Photo], models: Sequence[str], device: str, prompt: 
     _launch(wanted, device, prompt)
 
 
-def _retry(model: str, digest: str) -> None:
-    memory = session()
-    if memory.job is not None and memory.job.running:
-        return
-    for key, result in memory.results.items():
-        if (key.model, key.digest) == (model, digest) and result.photo is not None:
-            _launch([(model, result.photo)], key.device, key.prompt or "person")
-            return
+def _retry(key: ResultKey) -> None:
+    result = session().results.get(key)
+    if result is not None and result.photo is not None:
+        _launch([(key.model, result.photo)], key.device, key.prompt or "person")
 
 
 def _launch(wanted: Sequence[tuple[str, Photo]], device: str, prompt: str) -> None:
     memory = session()
     models = list(dict.fromkeys(model for model, _ in wanted))
-    for model, photo in wanted:
-        key = _key(model, photo.digest, device, prompt)
-        memory.results.pop(key, None)
+    # What another device or text gave is dropped with it: each result holds a matte of the photo's size.
+    again = {(model, photo.digest) for model, photo in wanted}
+    for key in [key for key in memory.results if (key.model, key.digest) in again]:
+        del memory.results[key]
         memory.previews.pop(key, None)
     orders = [Order(model, [photo for m, photo in wanted if m == model]) for model in models]
     prompts = {model: {"prompt": prompt} for model in models if get_card(model).text_prompt}
@@ -120,8 +118,14 @@ def _collect(photos: Sequence[Photo]) -> None:
 def _shown(photos: Sequence[Photo]) -> list[tuple[ResultKey, Result]]:
     """The results of the last run's columns, whatever is ticked by now."""
     memory = session()
-    keys = [_key(c.model, photo.digest, c.device, c.prompt) for photo in photos for c in memory.shown]
-    return [(key, memory.results[key]) for key in keys if key in memory.results]
+    shown = []
+    for photo in photos:
+        for column in memory.shown:
+            key = _key(column.model, photo.digest, column.device, column.prompt)
+            if key in memory.results:
+                # Names are told apart anew when photos come and go.
+                shown.append((key, dataclasses.replace(memory.results[key], photo_name=photo.name)))
+    return shown
 
 
 @st.fragment(run_every=POLL_SECONDS)
@@ -130,6 +134,7 @@ def _poll() -> None:
     job = session().job
     if job is None:
         return
+    job.seen()
     show_progress(job)
     if job.has_news or not job.running:
         st.rerun()
@@ -141,4 +146,5 @@ def _results(photos: Sequence[Photo], shown: Sequence[tuple[ResultKey, Result]])
     from arena.ui.components.results import show_results, style_sheet  # noqa: PLC0415
 
     style_sheet()
-    show_results(photos, shown, _retry)
+    job = session().job
+    show_results(photos, shown, _retry, busy=job is not None and job.running)
