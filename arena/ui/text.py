@@ -1,5 +1,6 @@
-"""Words that come from outside, as they are."""
+"""What is handed to the browser as text."""
 
+import base64
 import re
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~$:])")
@@ -15,3 +16,18 @@ def plain(text: str) -> str:
         Markdown that shows exactly this text: no emphasis, formula, link or picture comes of it.
     """
     return _MARKDOWN.sub(r"\\\1", text)
+
+
+def data_url(jpeg: bytes) -> str:
+    """A picture inside the page's own messages.
+
+    Streamlit serves pictures as files that it forgets as soon as a rerun shows others: a slider that is dragged would
+    leave the browser asking for pictures which are gone.
+
+    Args:
+        jpeg: A JPEG file.
+
+    Returns:
+        A ``data:`` address.
+    """
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -78,7 +78,7 @@ def test_stop_ends_a_download_and_the_next_run_goes_on_from_there(
     chromium: Browser, connected: str, emulator: HubEmulator
 ) -> None:
     (served,) = emulator.repository("space", get_card("u2net-human").repository) or []
-    served.knobs = Knobs(bandwidth=SLOW / 4)
+    served.knobs = Knobs(bandwidth=SLOW / 10)
     with visit(chromium, connected) as here:
         page = here.page
         page.get_by_role("button", name="Use Astronaut").click()
@@ -88,7 +88,7 @@ def test_stop_ends_a_download_and_the_next_run_goes_on_from_there(
         box.check(force=True)
         expect(box).to_be_checked()
         page.get_by_role("button", name=RUN).click()
-        expect(page.get_by_text("U²-Net Human: downloading 2 of 5 MB")).to_be_visible(timeout=40_000)
+        expect(page.get_by_text("U²-Net Human: downloading 1 of 5 MB")).to_be_visible(timeout=40_000)
         page.get_by_role("button", name="Stop").click()
         expect(page.get_by_role("button", name="Stop")).to_be_hidden(timeout=30_000)
         expect(page.get_by_role("button", name=RUN)).to_be_enabled()
@@ -98,7 +98,7 @@ def test_stop_ends_a_download_and_the_next_run_goes_on_from_there(
         here.assert_clean()
     transfers = [request for request in emulator.transfers if served.sha256 in request.path]
     starts = [int(request.range.removeprefix("bytes=").split("-")[0]) for request in transfers if request.range]
-    assert max(starts) > 1_000_000
+    assert max(starts, default=0) > 500_000
 
 
 def test_downloads_show_their_progress_and_failures_stay_in_their_columns(
@@ -129,6 +129,14 @@ def test_downloads_show_their_progress_and_failures_stay_in_their_columns(
         assert column_boxes(page, 1500) == 3
         assert column_boxes(page, 2400) == 5
         assert column_boxes(page, 390) == 1
+        page.set_viewport_size({"width": 1500, "height": 1100})
+
+        # Once the hub sends the right bytes, another try of that model alone succeeds.
+        (damaged,) = emulator.repository("model", get_card("u2net").repository) or []
+        damaged.knobs = Knobs()
+        page.get_by_role("button", name="Retry U²-Net", exact=True).click()
+        expect(page.get_by_text("Inference: ")).to_have_count(4, timeout=60_000)
+        expect(page.get_by_text("Failed to run")).to_have_count(1)
         here.assert_clean()
 
         # What is downloaded moves to the models that are ready.

@@ -13,7 +13,7 @@ from arena.render import DEFAULT_KERNEL, render_png
 from arena.ui.archive import results_zip
 from arena.ui.previews import PREVIEW_QUALITY, PREVIEW_SIDE, Preview
 from arena.ui.state import Key, ResultKey, session
-from arena.ui.text import plain
+from arena.ui.text import data_url, plain
 from arena.wording import format_seconds
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _columns(
             with st.container(border=True, key=Key.COLUMN.of("original", photo.digest)):
                 st.markdown("**Original**")
                 st.caption(f"{photo.width} x {photo.height} px")
-                st.image(_original(photo), width="stretch", alt=f"{photo.name}, original")
+                st.image(data_url(_original(photo)), width="stretch", alt=f"{photo.name}, original")
         for key, result in mine:
             with st.container(border=True, key=Key.COLUMN.of(result.model, photo.digest)):
                 _column(key, result, kernel, retry, busy)
@@ -149,8 +149,8 @@ def _column(key: ResultKey, result: Result, kernel: int, retry: Callable[[Result
     preview = _preview(key, result)
     for note in result.matte.notes if result.matte else ():
         st.caption(plain(note))
-    st.image(preview.overlay, width="stretch", alt=f"{result.photo_name}, mask by {card.label}")
-    st.image(preview.blurred(kernel), width="stretch", alt=f"{result.photo_name}, blurred by {card.label}")
+    st.image(data_url(preview.overlay), width="stretch", alt=f"{result.photo_name}, mask by {card.label}")
+    st.image(data_url(preview.blurred(kernel)), width="stretch", alt=f"{result.photo_name}, blurred by {card.label}")
     with st.container(horizontal=True, gap="xsmall"):
         _download("Download blurred photo", "blurred", key, result, kernel)
         _download("Download mask", "masks", key, result, kernel)
