@@ -186,7 +186,8 @@ class CompiledNet(nn.Module):
     """A network that ``torch.compile`` has been given, and that goes back to eager mode where that fails.
 
     It compiles at the first picture of a size, so only then can it be known whether there is a compiler and whether it
-    gets along with the network.
+    gets along with the network. It does not with weights that oneDNN has laid out ahead: BiRefNet and BEN2 on a CPU
+    go back to eager mode.
     """
 
     def __init__(self, net: nn.Module) -> None:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arena.errors import OptionError
-from arena.nets.layers import pack_linear
+from arena.nets.layers import exact, pack_linear
 from arena.nets.swin import SwinTransformer
 
 WIDTH = 128
@@ -97,11 +97,11 @@ def positional_code(height: int, width: int, device: torch.device, dtype: torch.
     """
     # It outlives the call, so it must not be an inference tensor.
     with torch.inference_mode(False):
-        channel = torch.arange(WIDTH // 2, dtype=torch.float64)
+        channel = exact(torch.arange(WIDTH // 2))
         period = 10_000.0 ** (2 * (channel // 2) / (WIDTH // 2))
 
         def line(length: int) -> Tensor:
-            angle = 2 * math.pi * (torch.arange(length, dtype=torch.float64) + 0.5) / (length + 1e-6)
+            angle = 2 * math.pi * (exact(torch.arange(length)) + 0.5) / (length + 1e-6)
             phase = angle[:, None] / period
             return torch.where(channel % 2 == 0, phase.sin(), phase.cos())
 
@@ -196,11 +196,6 @@ def _scale_and_shift(pieces: list[Tensor]) -> tuple[Tensor, Tensor]:
     return scale.to(pieces[0].dtype), (-mean * scale).to(pieces[0].dtype)
 
 
-def _exact(weight: Tensor) -> Tensor:
-    """``weight`` in float64, on the CPU because not every device has it."""
-    return weight.detach().to("cpu", torch.float64)
-
-
 def doubling_kernels(weight: Tensor) -> list[Tensor]:
     """The kernels with which a 3 x 3 convolution of a map enlarged twice by repetition works on the small map.
 
@@ -212,7 +207,7 @@ def doubling_kernels(weight: Tensor) -> list[Tensor]:
     Returns:
         Four times out x in x 2 x 2, for the even and odd rows and columns (even-even, even-odd, odd-even, odd-odd).
     """
-    first, middle, last = _exact(weight).unbind(2)
+    first, middle, last = exact(weight).unbind(2)
     kernels = []
     for rows in ((first, middle + last), (first + middle, last)):
         left, centre, right = torch.stack(rows, dim=2).unbind(3)
@@ -224,7 +219,7 @@ def doubling_kernels(weight: Tensor) -> list[Tensor]:
 
 def averaging_kernel(weight: Tensor) -> Tensor:
     """The 4 x 4 kernel of a 3 x 3 convolution followed by the mean of 2 x 2 neighbours; out x in x 4 x 4."""
-    wide = _exact(weight)
+    wide = exact(weight)
     total = sum(F.pad(wide, (column, 1 - column, row, 1 - row)) for row in (0, 1) for column in (0, 1))
     return (cast("Tensor", total) / 4).to(weight).contiguous(memory_format=torch.channels_last)
 
@@ -413,8 +408,8 @@ class MaskHead(nn.Sequential):
 class BEN2(nn.Module):
     """BEN2 Base, 94.1 million parameters.
 
-    The network returns the probability of the foreground, so no sigmoid is to follow. Load weights with
-    :func:`arena.nets.load_state`, then call :meth:`prepare`.
+    The network returns the probability of the foreground, so no sigmoid is to follow. It is made in evaluation mode
+    without gradients. Load weights with :func:`arena.nets.load_state`, then call :meth:`prepare`.
 
     The arithmetic is that of the published network in another order: the shallow features, which it computes at full
     resolution only to shrink them, come straight from strided 4 x 4 kernels; the convolutions of enlarged maps work on
@@ -440,7 +435,7 @@ class BEN2(nn.Module):
         self.upsample2 = DoublingConv(WIDTH)
         self.output = nn.Sequential(nn.Conv2d(WIDTH, 1, 3, padding=1))
         self._shallow_kernel: Tensor | None = None
-        self.eval()
+        self.eval().requires_grad_(False)
 
     def prepare(self) -> Self:
         """Fix the weights in the form that runs fastest on their device and in their data type.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from arena.errors import OptionError
 from arena.nets.deform import DeformableAspp, PreparedAspp
-from arena.nets.layers import fold_batch_norm, make_conv, make_linear, pack_linear
+from arena.nets.layers import exact, fold_batch_norm, make_conv, make_linear, pack_linear
 from arena.nets.swin import SWIN_CONFIGS, SwinTransformer
 
 BackboneName = Literal["swin_v1_l", "swin_v1_t"]
@@ -123,7 +123,7 @@ class Decoder(nn.Module):
         """Map the picture and its four maps, finest first, to logits, batch x 1 x height x width."""
         decoded = maps[3]
         for level in (4, 3, 2, 1):
-            patches = image_to_patches(image, decoded.shape[-2:], order)
+            patches = image_to_patches(image.to(decoded.dtype), decoded.shape[-2:], order)
             fused = torch.cat((decoded, self.get_submodule(f"ipt_blk{level + 1}")(patches)), 1)
             decoded = self.get_submodule(f"decoder_block{level}")(fused)
             if level > 1:
@@ -131,9 +131,10 @@ class Decoder(nn.Module):
                 decoded = decoded * torch.sigmoid(self.get_submodule(f"gdt_convs_attn_{level}")(gate))
                 side = maps[level - 2]
                 decoded = bilerp(decoded, side.shape[-2:]) + self.get_submodule(f"lateral_block{level}")(side)
-        decoded = bilerp(decoded, image.shape[-2:])
-        patches = self.get_submodule("ipt_blk1")(image)
-        return cast("Tensor", self.conv_out1(torch.cat((decoded, patches), 1)))
+        last = cast("nn.Conv2d", self.conv_out1[0])
+        decoded = bilerp(decoded.to(last.weight.dtype), image.shape[-2:])
+        patches = self.get_submodule("ipt_blk1")(image.to(last.weight.dtype))
+        return cast("Tensor", last(torch.cat((decoded, patches), 1)))
 
 
 class BiRefNet(nn.Module):
@@ -154,6 +155,9 @@ class BiRefNet(nn.Module):
 
     training_only: ClassVar[tuple[str, ...]] = ("decoder.conv_ms_spvn_", "decoder.gdt_convs_pred_")
     """Beginnings of the names of tensors that published files have and inference does not use."""
+
+    full_precision: ClassVar[tuple[str, ...]] = ("decoder.ipt_blk1.", "decoder.conv_out1.")
+    """Beginnings of the names of tensors that work in float32 whatever the network's data type."""
 
     def __init__(self, backbone: BackboneName = "swin_v1_l", patch_order: PatchOrder = "current") -> None:
         super().__init__()
@@ -217,7 +221,7 @@ class BiRefNet(nn.Module):
         maps = [torch.cat((f, bilerp(g, f.shape[-2:])), 1) for f, g in zip(fine, coarse, strict=True)]
         size = maps[3].shape[-2:]
         squeezed = self.squeeze_module(torch.cat([bilerp(side, size) for side in maps[:3]] + maps[3:], 1))
-        return cast("Tensor", self.decoder(x.to(dtype), [*maps[:3], squeezed], self.patch_order)).float()
+        return cast("Tensor", self.decoder(x, [*maps[:3], squeezed], self.patch_order)).float()
 
 
 def check_input(x: Tensor) -> tuple[int, int]:
@@ -244,8 +248,8 @@ def check_input(x: Tensor) -> tuple[int, int]:
 def resize_matrix(source: int, target: int) -> Tensor:
     """One axis of :func:`bilerp` as a matrix, target x source, float32 on the CPU."""
     with torch.inference_mode(False):
-        place = torch.linspace(0, source - 1, target, dtype=torch.float64) if target > 1 else torch.zeros(1)
-        distance = (place.double()[:, None] - torch.arange(source)[None, :]).abs()
+        step = (source - 1) / (target - 1) if target > 1 else 0.0
+        distance = (exact(torch.arange(target))[:, None] * step - torch.arange(source)[None, :]).abs()
         return (1 - distance).clamp_(min=0).float()
 
 
@@ -347,12 +351,13 @@ class PreparedImageHead(nn.Module):
         super().__init__()
         first, second = block.conv1, block.conv_out
         mixed, shift = _mix_outputs(second, last, bias)
+        device = first.weight.device
         self.first = make_conv(first.weight.float(), _float(first.bias))
-        self.second = make_conv(mixed.float(), shift.float())
-        both = F.conv_transpose2d(mixed, first.weight.double())
+        self.second = make_conv(mixed.to(device, torch.float32), shift.to(device, torch.float32))
+        both = F.conv_transpose2d(mixed, exact(first.weight))
         if first.bias is not None:
-            shift = shift + mixed.sum((2, 3)) @ first.bias.double()
-        self.both = make_conv(both.float(), shift.float())
+            shift = shift + mixed.sum((2, 3)) @ exact(first.bias)
+        self.both = make_conv(both.to(device, torch.float32), shift.to(device, torch.float32))
 
     def forward(self, image: Tensor) -> Tensor:
         """Map batch x 3 x height x width to batch x 1 x height x width."""
@@ -366,11 +371,11 @@ class PreparedImageHead(nn.Module):
 
 
 def _mix_outputs(conv: nn.Conv2d, last: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Weight and bias, float64, of a convolution followed by a 1 x 1 convolution to one channel."""
-    mixer = last.double().flatten()
-    weight = torch.einsum("o,oikl->ikl", mixer, conv.weight.double()).unsqueeze(0)
-    shift = mixer.new_zeros(1) if bias is None else bias.double()
-    return weight, shift if conv.bias is None else shift + mixer @ conv.bias.double()
+    """Weight and bias, exact, of a convolution followed by a 1 x 1 convolution to one channel."""
+    mixer = exact(last).flatten()
+    weight = torch.einsum("o,oikl->ikl", mixer, exact(conv.weight)).unsqueeze(0)
+    shift = mixer.new_zeros(1) if bias is None else exact(bias)
+    return weight, shift if conv.bias is None else shift + mixer @ exact(conv.bias)
 
 
 def _float(bias: Tensor | None) -> Tensor | None:
@@ -401,7 +406,8 @@ class PreparedDecoder(nn.Module):
         width = finest.conv_out.out_channels
         # A 1 x 1 convolution and a bilinear resize commute: one channel grows to the picture's size, not a hundred.
         weight, bias = _mix_outputs(finest.conv_out, last.weight[:, :width], last.bias)
-        finest.conv_out = make_conv(weight.to(last.weight), bias.to(last.weight))
+        target = finest.conv_out.weight
+        finest.conv_out = make_conv(weight.to(target), bias.to(target))
         self.image_head = PreparedImageHead(cast("PatchBlock", part("ipt_blk1")), last.weight[:, width:], None)
 
     def forward(

@@ -40,7 +40,8 @@ def sample_taps(table: Tensor, size: tuple[int, int], first: int, fields: Tensor
         first: Row-major number of the first pixel to compute.
         fields: Pixels x 3k²: for each pixel the vertical displacements of the k² taps (row-major), the horizontal ones
             (pixels), and the factors. Positions are computed in float32 whatever their data type: in float16 they would
-            be rounded to 1/8 pixel from column 128 on.
+            be rounded to 1/8 pixel from column 128 on. A position that is no number counts as outside, so that a
+            network that has overflowed gives a wrong map, not a read outside the table.
 
     Returns:
         Pixels x (k² channels), taps slowest, in the data type of ``table``.
@@ -51,9 +52,10 @@ def sample_taps(table: Tensor, size: tuple[int, int], first: int, fields: Tensor
     kernel = round(taps**0.5)
     pixel = torch.arange(first, first + len(fields), device=fields.device)
     step = torch.arange(kernel, device=fields.device) - (kernel // 2 - 1)
-    # One is added for the border of zeros; beyond that border there is nothing but zeros, so clamping is exact.
-    y = (down + (pixel // width)[:, None]).add_(step.repeat_interleave(kernel)).clamp_(0, height + 1)
-    x = (right + (pixel % width)[:, None]).add_(step.repeat(kernel)).clamp_(0, width + 1)
+    # One is added for the border of zeros; beyond that border there is nothing but zeros, so clamping is exact. It
+    # leaves NaN as it is, though, which as a whole number is any; row and column 0 are zeros.
+    y = (down + (pixel // width)[:, None]).add_(step.repeat_interleave(kernel)).clamp_(0, height + 1).nan_to_num_(0.0)
+    x = (right + (pixel % width)[:, None]).add_(step.repeat(kernel)).clamp_(0, width + 1).nan_to_num_(0.0)
     top, left = y.floor(), x.floor()
     y -= top
     x -= left

@@ -96,6 +96,11 @@ def pack_linear(linear: nn.Linear, activation: Activation = "none") -> nn.Module
     return linear if activation == "none" else ActivatedLinear(linear, activation)
 
 
+def exact(tensor: Tensor) -> Tensor:
+    """``tensor`` in float64, on the CPU because not every device has it; Apple's GPUs do not."""
+    return tensor.detach().to("cpu", torch.float64)
+
+
 def fold_batch_norm(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Weight and bias of the one convolution that equals a convolution followed by batch normalisation.
 
@@ -105,14 +110,14 @@ def fold_batch_norm(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d) -
         norm: The normalisation in its evaluation form (running statistics).
 
     Returns:
-        Weight and bias in the data type of ``weight``; the arithmetic is float64.
+        Weight and bias on the device and in the data type of ``weight``; the arithmetic is float64.
     """
     if norm.running_mean is None or norm.running_var is None:
         raise ValueError("only a normalisation with running statistics can be folded")
-    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-    start = -norm.running_mean.double() if bias is None else bias.double() - norm.running_mean.double()
-    folded = weight.double() * scale.view(-1, *[1] * (weight.dim() - 1))
-    return folded.to(weight.dtype), (norm.bias.double() + start * scale).to(weight.dtype)
+    scale = exact(norm.weight) / torch.sqrt(exact(norm.running_var) + norm.eps)
+    start = -exact(norm.running_mean) if bias is None else exact(bias) - exact(norm.running_mean)
+    folded = exact(weight) * scale.view(-1, *[1] * (weight.dim() - 1))
+    return folded.to(weight), (exact(norm.bias) + start * scale).to(weight)
 
 
 def make_linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:

@@ -22,6 +22,11 @@ _INDEX = "relative_position_index"
 _NAMED = 3
 """How many keys of each kind an error names."""
 
+REMEDY = (
+    "Update the program; if you put the file into ARENA_WEIGHTS_DIR yourself, replace it. Otherwise please report this."
+)
+"""The file has the published checksum, unless the user put it there: to fetch it again would change nothing."""
+
 
 def unwrap(checkpoint: Mapping[str, object]) -> dict[str, Tensor]:
     """The tensors of a checkpoint under the names of the network.
@@ -45,7 +50,7 @@ def unwrap(checkpoint: Mapping[str, object]) -> dict[str, Tensor]:
         if not isinstance(value, Tensor):
             raise CheckpointError(
                 f"The checkpoint's entry {name!r} is a {type(value).__name__}, not a tensor.",
-                "Fetch the file of the model's card again.",
+                REMEDY,
             )
         state[_WRAPPER_PREFIX.sub("", name)] = value
     return state
@@ -62,12 +67,18 @@ def load_state[Net: nn.Module](
 
         with torch.device("meta"):
             net = BiRefNet("swin_v1_l", patch_order="current")
-        load_state(net, safetensors.torch.load_file(path)).to(device, dtype).prepare()
+        load_state(net, safetensors.torch.load_file(path), dtype=dtype).to(device).prepare()
+
+    In half precision some tensors stay float32: all of the batch normalisations, whose variances may be beyond the
+    largest or below the least number of float16 (``prepare()`` folds them into convolutions of the network's own data
+    type), and those that the network itself works with in float32 (names that start with one of
+    ``module.full_precision``). The network runs so without ``prepare()`` as well; ``.to(dtype)`` would round them.
 
     Args:
         module: The network before its ``prepare()``, on any device, the meta device included.
         checkpoint: Tensors by their published names, or a container around them (see :func:`unwrap`).
-        dtype: Data type that floating tensors are converted to; the published files are float16 or float32.
+        dtype: Data type that floating tensors are converted to, but for those named above; the published files are
+            float16 or float32.
 
     Returns:
         ``module``, for chaining.
@@ -88,22 +99,29 @@ def load_state[Net: nn.Module](
         if name in state and state[name].shape != own.shape
     ]
     faults = [
-        f"{len(names)} {kind}: {', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}"
+        f"{_count(names)} {kind}, e.g. {', '.join(names[:_NAMED])}"
         for kind, names in (
             ("missing", _sorted(expected.keys() - state.keys())),
-            ("unexpected", _sorted(state.keys() - expected.keys())),
-            ("misshapen", misshapen),
+            ("not part of it", _sorted(state.keys() - expected.keys())),
+            ("of another shape", misshapen),
         )
         if names
     ]
     if faults:
-        raise CheckpointError(
-            f"The tensors do not fit {type(module).__name__} ({'; '.join(faults)}).",
-            "The file belongs to another model or is damaged: fetch the file of the model's card again.",
-        )
-    converted = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+        raise CheckpointError(f"The file does not fit {type(module).__name__}: {'; '.join(faults)}.", REMEDY)
+    kept = _kept_float32(module)
+    converted = {
+        name: tensor.to(torch.float32 if name.startswith(kept) else dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
+    }
     module.load_state_dict(converted, strict=True, assign=True)
     return module
+
+
+def _kept_float32(module: nn.Module) -> tuple[str, ...]:
+    """Beginnings of the names of tensors that half precision would harm."""
+    norms = tuple(f"{name}." for name, part in module.named_modules() if isinstance(part, nn.BatchNorm2d))
+    return norms + tuple(getattr(module, "full_precision", ()))
 
 
 def _checked_index(name: str, own: Tensor, stored: Tensor | None) -> Tensor:
@@ -113,9 +131,13 @@ def _checked_index(name: str, own: Tensor, stored: Tensor | None) -> Tensor:
     if stored is not None and not torch.equal(stored.to(index.dtype), index):
         raise CheckpointError(
             f"The checkpoint's table {name} is not the one of a {window} x {window} window.",
-            "The file is damaged: fetch the file of the model's card again.",
+            REMEDY,
         )
     return index
+
+
+def _count(names: list[str]) -> str:
+    return "1 tensor is" if len(names) == 1 else f"{len(names)} tensors are"
 
 
 def _sorted(names: set[str]) -> list[str]:

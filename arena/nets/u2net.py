@@ -129,8 +129,8 @@ class ResidualUBlock(nn.Module):
 class U2Net(nn.Module):
     """U²-Net (``full``, 44.0 million parameters) or U²-Netp (``small``, 1.1 million).
 
-    The network returns the probability of its fused output, so no sigmoid is to follow. Load weights with
-    :func:`arena.nets.load_state`, then call :meth:`prepare`.
+    The network returns the probability of its fused output, so no sigmoid is to follow. It is made in evaluation mode
+    without gradients. Load weights with :func:`arena.nets.load_state`, then call :meth:`prepare`.
 
     Args:
         variant: ``full`` for the general and the human checkpoints, ``small`` for U²-Netp.
@@ -154,7 +154,7 @@ class U2Net(nn.Module):
             self.add_module(f"side{index}", nn.Conv2d(sizes[name].channels_out, 1, 3, padding=1))
         self.outconv = nn.Conv2d(ENCODERS, 1, 1)
         self.prepared = False
-        self.eval()
+        self.eval().requires_grad_(False)
 
     def prepare(self) -> Self:
         """Fold the batch normalisations into the convolutions and lay the weights out channels-last.

@@ -56,6 +56,16 @@ def test_positions_are_float32_in_a_half_network() -> None:
     assert ((found - ramp[0] % 8)[inside] - 0.25).abs().max() < 0.03
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_positions_that_are_no_numbers_read_nothing_outside_the_table(bad: float) -> None:
+    x, offset = torch.ones(1, 4, 6, 5), torch.zeros(1, 18, 6, 5)
+    offset[:, :, 2, 3] = bad
+    found = deform_conv2d(x, offset, torch.ones(1, 9, 6, 5), torch.ones(1, 4, 3, 3))
+    # All taps of that pixel are outside; its neighbours are not touched.
+    assert found[0, 0, 2, 3] == 0
+    assert found[0, 0, 2, 2] == 36
+
+
 def made_up_aspp() -> DeformableAspp:
     aspp = DeformableAspp(16, 24).eval().requires_grad_(False)
     aspp.load_state_dict(make_state(aspp, 1.2), strict=False)
