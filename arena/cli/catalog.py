@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from arena.catalog import list_models
@@ -15,6 +16,9 @@ from arena.wording import format_bytes
 
 if TYPE_CHECKING:
     from arena.catalog import ModelCard
+
+WIDE = 160
+"""Columns of the table where nobody sees it on a screen."""
 
 
 def models(
@@ -46,7 +50,8 @@ def models(
             format_bytes(card.bytes) if card.bytes else "",
             _state(card, is_cached(card)),
         )
-    out.print(table)
+    # What reads a pipe has no screen whose width a table would have to fit.
+    (out if out.is_terminal else Console(width=WIDE, highlight=False, emoji=False)).print(table)
 
 
 def _state(card: ModelCard, cached: bool) -> str:
