@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from arena.catalog import get_card
-from arena.compose import blur_background, cutout, mask_overlay
+from arena.compose import blur_plate, composite, cutout, mask_overlay
 from arena.photo import encode
 from arena.refine import feather
+from arena.refine.foreground import estimate_foreground
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,7 +55,39 @@ def render_blur(photo: Photo, matte: Matte, kernel: int = DEFAULT_KERNEL) -> Pix
     Returns:
         uint8, H x W x 3.
     """
-    return blur_background(photo.rgb, compositing_alpha(matte), kernel=kernel)
+    alpha = compositing_alpha(matte)
+    return blur_over(subject_colours(photo.rgb, alpha, matte), photo.rgb, alpha, kernel)
+
+
+def subject_colours(rgb: Pixels, alpha: NDArray[np.float32], matte: Matte) -> Pixels:
+    """The subject's own colours where it mixes with the background, so that no fringe of it is carried along.
+
+    Args:
+        rgb: uint8, H x W x 3.
+        alpha: float32, H x W, what is composited with.
+        matte: The matte that it comes from.
+
+    Returns:
+        uint8, H x W x 3; ``rgb`` itself for a hard outline, whose softened edge says nothing of mixed colours.
+    """
+    return rgb if get_card(matte.model).needs_feather else estimate_foreground(rgb, alpha)
+
+
+def blur_over(foreground: Pixels, rgb: Pixels, alpha: NDArray[np.float32], kernel: int) -> Pixels:
+    """A subject before the blurred background of its photo.
+
+    Args:
+        foreground: uint8, H x W x 3, the subject's colours.
+        rgb: uint8, H x W x 3, the photo.
+        alpha: float32, H x W, 0 to 1.
+        kernel: Odd size of the Gaussian kernel in pixels; 1 gives back the photo.
+
+    Returns:
+        uint8, H x W x 3.
+    """
+    if kernel == 1:
+        return rgb.copy()
+    return composite(foreground, blur_plate(rgb, alpha, kernel=kernel), alpha)
 
 
 def render_cutout(photo: Photo, matte: Matte) -> Pixels:
@@ -67,7 +100,8 @@ def render_cutout(photo: Photo, matte: Matte) -> Pixels:
     Returns:
         uint8, H x W x 4, straight alpha; what was transparent in the file stays so.
     """
-    return cutout(photo.straight_rgb, photo.cutout_alpha(compositing_alpha(matte)))
+    alpha = compositing_alpha(matte)
+    return cutout(subject_colours(photo.straight_rgb, alpha, matte), photo.cutout_alpha(alpha))
 
 
 def render_overlay(photo: Photo, matte: Matte) -> Pixels:

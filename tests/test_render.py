@@ -7,6 +7,7 @@ import io
 import json
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -60,6 +61,24 @@ def test_the_subject_stays_and_the_background_is_blurred(photo: Photo, matte: Ma
     within = outside[:, 1:] & outside[:, :-1]
     assert np.abs(np.diff(blurred.astype(int), axis=1))[within].max() < 20
     assert np.abs(np.diff(photo.rgb.astype(int), axis=1)).max() > 100
+
+
+def test_no_fringe_of_the_old_background_is_carried_along() -> None:
+    soft = np.clip(cv2.GaussianBlur(np.round(disc(200, 240)), (0, 0), 2), 0, 1).astype(np.float32)
+    red, green = np.array([200, 20, 20]), np.array([20, 200, 20])
+    mixed = soft[..., None] * red + (1 - soft[..., None]) * green
+    photo = Photo.from_array(np.rint(mixed).astype(np.uint8))
+    edge = (soft > 0.3) & (soft < 0.9)
+    cut = render_cutout(photo, Matte(soft, MatteKind.ALPHA, "soft"))[..., :3][edge].astype(int)
+    assert np.abs(photo.rgb[edge].astype(int) - red).mean() > 40
+    assert np.abs(cut - red).mean() < 12
+    # A hard outline says nothing of mixed colours.
+    hard = render_cutout(photo, Matte(np.round(soft), MatteKind.BINARY, "hard"))
+    np.testing.assert_array_equal(hard[..., :3], photo.rgb)
+
+
+def test_kernel_one_gives_back_the_photo(photo: Photo, matte: Matte) -> None:
+    np.testing.assert_array_equal(render_blur(photo, matte, 1), photo.rgb)
 
 
 def test_a_cutout_keeps_the_transparency_of_the_file(matte: Matte) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from arena.compose import blur_background, mask_overlay
+from arena.compose import mask_overlay
 from arena.photo import encode, fit_within
-from arena.render import DEFAULT_KERNEL, compositing_alpha
+from arena.render import DEFAULT_KERNEL, blur_over, compositing_alpha, subject_colours
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,6 +56,7 @@ class Preview:
         # Softened at full size, so that the edge on the screen is that of the export.
         soft = compositing_alpha(matte)
         self._soft = self._alpha if soft is matte.alpha else _shrunk(soft, height, width)
+        self._subject = subject_colours(rgb, self._soft, matte)
         self._blurred: tuple[int, bytes] | None = None
 
     @cached_property
@@ -73,7 +74,7 @@ class Preview:
             The file's bytes; the last one is kept for the reruns that change nothing.
         """
         if self._blurred is None or self._blurred[0] != kernel:
-            picture = blur_background(self._rgb, self._soft, kernel=preview_kernel(kernel, self._scale))
+            picture = blur_over(self._subject, self._rgb, self._soft, preview_kernel(kernel, self._scale))
             self._blurred = kernel, encode(picture, "JPEG", quality=PREVIEW_QUALITY)
         return self._blurred[1]
 
