@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -34,6 +35,9 @@ def app(
         settings["server.headless"] = True
     flags = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in settings.items()]
     command = [sys.executable, "-m", "streamlit", "run", str(script), *flags]
+    if os.name == "posix":
+        # The page takes this process over, so that whoever ends the one has ended the other.
+        os.execv(command[0], command)  # noqa: S606 - our own interpreter and script
     try:
         raise typer.Exit(subprocess.call(command))  # noqa: S603 - our own interpreter and script
     except KeyboardInterrupt:
