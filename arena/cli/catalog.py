@@ -48,20 +48,21 @@ def models(
             card.mask_kind,
             licence,
             format_bytes(card.bytes) if card.bytes else "",
-            _state(card, is_cached(card)),
+            _state(card, is_cached(card), cached_bytes(card)),
         )
     # What reads a pipe has no screen whose width a table would have to fit.
     (out if out.is_terminal else Console(width=WIDE, highlight=False, emoji=False)).print(table)
 
 
-def _state(card: ModelCard, cached: bool) -> str:
+def _state(card: ModelCard, cached: bool, on_disk: int) -> str:
     if not card.available:
         return "not available in this build"
     if not card.needs_download:
         return "ready, in the box"
     if cached:
-        return "ready, downloaded"
-    return "download on first use" + (", gated" if card.gated else "")
+        return f"ready, {format_bytes(on_disk)} on disk"
+    kept = f", {format_bytes(on_disk)} are here" if on_disk else ""
+    return "download on first use" + (", gated" if card.gated else "") + kept
 
 
 def _as_dict(card: ModelCard) -> dict[str, Any]:
