@@ -108,7 +108,7 @@ def test_what_was_fetched_ahead_runs_offline(
     assert "download on first use" in shell.invoke(app, ["models"]).stdout
     fetched = shell.invoke(app, ["fetch", "--all"])
     assert fetched.exit_code == 0, fetched.output
-    assert "ready, 4.7 MB on disk" in shell.invoke(app, ["models"]).stdout
+    assert "ready, 4.8 MB on disk" in shell.invoke(app, ["models"]).stdout
     asked = len(hub.log)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (result,) = compare(photo, "u2netp", pool=ModelPool())
