@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "devices", "wording"}),
+    frozenset({"errors", "devices", "parallel", "wording"}),
     frozenset({"photo", "matte", "samples"}),
     frozenset({"nets", "refine", "compose", "metrics"}),
     frozenset({"faces"}),

@@ -1,15 +1,14 @@
 """Work on a picture strip by strip, on all cores.
 
 A strip of the picture, the matte and what is made of them fits the cache, so a chain of array operations costs one
-pass over memory; NumPy and OpenCV let go of the interpreter's lock, so plain threads use the cores.
+pass over memory.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import cv2
+from arena.parallel import on_all_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,11 +25,4 @@ def for_each_strip(height: int, work: Callable[[int, int], None]) -> None:
         work: Called once a strip with its first row and the row after its last, from several threads.
     """
     strips = [(top, min(top + STRIP_ROWS, height)) for top in range(0, height, STRIP_ROWS)]
-    workers = min(len(strips), max(1, cv2.getNumThreads()))
-    if workers == 1:
-        for top, bottom in strips:
-            work(top, bottom)
-        return
-    with ThreadPoolExecutor(workers, thread_name_prefix="compose") as pool:
-        for _ in pool.map(lambda strip: work(*strip), strips):
-            pass
+    on_all_cores(lambda strip: work(*strip), strips)

@@ -22,11 +22,6 @@ _INDEX = "relative_position_index"
 _NAMED = 3
 """How many keys of each kind an error names."""
 
-REMEDY = (
-    "Update the program; if you put the file into ARENA_WEIGHTS_DIR yourself, replace it. Otherwise please report this."
-)
-"""The file has the published checksum, unless the user put it there: to fetch it again would change nothing."""
-
 
 def unwrap(checkpoint: Mapping[str, object]) -> dict[str, Tensor]:
     """The tensors of a checkpoint under the names of the network.
@@ -50,7 +45,7 @@ def unwrap(checkpoint: Mapping[str, object]) -> dict[str, Tensor]:
         if not isinstance(value, Tensor):
             raise CheckpointError(
                 f"The checkpoint's entry {name!r} is a {type(value).__name__}, not a tensor.",
-                REMEDY,
+                CheckpointError.ADVICE,
             )
         state[_WRAPPER_PREFIX.sub("", name)] = value
     return state
@@ -108,7 +103,9 @@ def load_state[Net: nn.Module](
         if names
     ]
     if faults:
-        raise CheckpointError(f"The file does not fit {type(module).__name__}: {'; '.join(faults)}.", REMEDY)
+        raise CheckpointError(
+            f"The file does not fit {type(module).__name__}: {'; '.join(faults)}.", CheckpointError.ADVICE
+        )
     kept = _kept_float32(module)
     converted = {
         name: tensor.to(torch.float32 if name.startswith(kept) else dtype) if tensor.is_floating_point() else tensor
@@ -131,7 +128,7 @@ def _checked_index(name: str, own: Tensor, stored: Tensor | None) -> Tensor:
     if stored is not None and not torch.equal(stored.to(index.dtype), index):
         raise CheckpointError(
             f"The checkpoint's table {name} is not the one of a {window} x {window} window.",
-            REMEDY,
+            CheckpointError.ADVICE,
         )
     return index
 

@@ -9,7 +9,6 @@ T. Uelwer, S. Conrad and S. Harmeling, "Fast Multi-Level Foreground Estimation",
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,10 +16,9 @@ import cv2
 import numpy as np
 
 from arena.errors import OptionError
+from arena.parallel import on_all_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     Plane = NDArray[np.float32]
@@ -179,7 +177,7 @@ def _fuse(photo: NDArray[np.uint8], matte: Plane, tiles: list[_Tile], out: NDArr
             planes.append(second + gain_inside * ((colour - behind)[inner] - alpha_inside * second))
         _write(planes, alpha_inside, out[tile.area])
 
-    _on_all_cores(work, tiles)
+    on_all_cores(work, tiles)
 
 
 def _wide_means(photo: NDArray[np.uint8], matte: Plane, radius: int) -> _Guess:
@@ -223,7 +221,7 @@ def _relax_levels(photo: NDArray[np.uint8], matte: Plane, tiles: list[_Tile], ou
         inner = tile.within(outer)
         _write([front[inner] for front in fronts], alpha[inner], out[tile.area])
 
-    _on_all_cores(work, tiles)
+    on_all_cores(work, tiles)
 
 
 def _pyramid(photo: NDArray[np.uint8], matte: Plane) -> list[tuple[NDArray[np.uint8], Plane]]:
@@ -277,7 +275,7 @@ def _relaxed_level(
             relaxed_front[(*tile.area, channel)] = fronts[channel][inner]
             relaxed_back[(*tile.area, channel)] = backs[channel][inner]
 
-    _on_all_cores(work, tiles)
+    on_all_cores(work, tiles)
     return relaxed_front, relaxed_back
 
 
@@ -342,7 +340,7 @@ def _mixed_tiles(matte: Plane) -> list[_Tile]:
             if highest > INVISIBLE and lowest < 1 - INVISIBLE and _mixed(alpha).any():
                 found[row].append(tile)
 
-    _on_all_cores(look, list(range(len(tops))))
+    on_all_cores(look, list(range(len(tops))))
     return [tile for row in found for tile in row]
 
 
@@ -370,18 +368,6 @@ def _planes(picture: NDArray[Any]) -> list[Plane]:
 def _unit_planes(picture: NDArray[np.uint8]) -> list[Plane]:
     scale = np.float32(1 / 255)
     return [picture[..., channel] * scale for channel in range(3)]
-
-
-def _on_all_cores[Item](work: Callable[[Item], None], items: list[Item]) -> None:
-    """NumPy and OpenCV let go of the interpreter's lock, so plain threads use the cores."""
-    workers = min(len(items), max(1, cv2.getNumThreads()))
-    if workers <= 1:
-        for item in items:
-            work(item)
-        return
-    with ThreadPoolExecutor(workers, thread_name_prefix="foreground") as pool:
-        for _ in pool.map(work, items):
-            pass
 
 
 def _checked(rgb: NDArray[Any], alpha: NDArray[Any]) -> tuple[NDArray[np.uint8], Plane]:

@@ -8,14 +8,13 @@ arXiv:1505.00996 (2015).
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from arena.errors import OptionError
+from arena.parallel import on_all_cores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,8 +62,7 @@ def guided_upsample(
         last = min(first + _TILE_ROWS, height)
         _apply(planes, rgb_full, out, first, last)
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        list(pool.map(fill, range(0, height, _TILE_ROWS)))
+    on_all_cores(fill, range(0, height, _TILE_ROWS))
     return out
 
 
