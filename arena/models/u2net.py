@@ -14,7 +14,7 @@ from arena.errors import CheckpointError
 from arena.models.base import Prediction
 from arena.models.torch_base import TorchSegmenter, place, to_input, to_photo
 from arena.nets import U2Net
-from arena.refine.edges import EdgeRefinement, refine_edges
+from arena.refine.options import PRESETS, RefineOptions, refine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,9 +28,7 @@ _WIDTH = "stage1.rebnconv1.conv_s1.weight"
 """A convolution that is 32 channels wide in the full network and 16 in the small one."""
 _VARIANTS: dict[int, Literal["full", "small"]] = {16: "small", 32: "full"}
 
-DEFAULT_REFINEMENT = EdgeRefinement()
-REFERENCE_SIDE = 1000
-"""Longest side in pixels for which ``EdgeRefinement``'s lengths are meant; they grow and shrink with the photo."""
+DEFAULT_REFINEMENT = PRESETS["u2net-classic"]
 
 
 class U2NetSegmenter(TorchSegmenter):
@@ -62,14 +60,14 @@ class U2NetSegmenter(TorchSegmenter):
         self,
         photo: Photo,
         *,
-        refinement: EdgeRefinement | None = DEFAULT_REFINEMENT,
+        refinement: RefineOptions | None = DEFAULT_REFINEMENT,
         **prompts: Any,  # noqa: ARG002
     ) -> Prediction:
         """Find what stands out.
 
         Args:
             photo: The photo.
-            refinement: How the edge is cleaned, in lengths for a photo of 1000 pixels; None leaves the network's matte.
+            refinement: What is done to the matte, in lengths for a photo of 1000 pixels; None leaves the network's.
             **prompts: Nothing else: the base class has looked.
 
         Returns:
@@ -80,5 +78,5 @@ class U2NetSegmenter(TorchSegmenter):
         alpha = to_photo(saliency, placement, photo.width, photo.height)
         peak = float(saliency.max())
         if refinement is not None and peak > self.card.presence_threshold:
-            alpha = refine_edges(alpha, refinement.scaled(max(photo.size) / REFERENCE_SIDE))
+            alpha = refine(alpha, photo.rgb, refinement)
         return Prediction(alpha, seconds, self._notes, peak=peak)

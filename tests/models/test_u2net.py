@@ -15,7 +15,9 @@ from arena.errors import CheckpointError
 from arena.models.u2net import U2NetSegmenter
 from arena.nets import U2Net, load_state
 from arena.photo import Photo
-from arena.refine.edges import EdgeRefinement, refine_edges
+from arena.refine.edges import bilateral, soften
+from arena.refine.morphology import closing, opening
+from arena.refine.options import RefineOptions
 from tests.models.random_weights import picture, random_state
 
 if TYPE_CHECKING:
@@ -75,13 +77,15 @@ def test_the_edge_is_refined_at_the_photos_size_by_lengths_that_grow_with_it(seg
     raw = segmenter.segment(photo, refinement=None).alpha
     assert raw.max() > CARD.presence_threshold
     refined = segmenter.segment(photo).alpha
-    np.testing.assert_array_equal(refined, refine_edges(raw, EdgeRefinement().scaled(2.0)))
+    # Twice the lengths for 1000 pixels.
+    expected = soften(closing(opening(bilateral(raw, 9, 0.15, 4.0), 5), 9), 1.4)
+    np.testing.assert_array_equal(refined, expected)
     assert not np.array_equal(refined, raw)
 
 
 def test_each_step_of_the_refinement_is_a_parameter(segmenter: U2NetSegmenter) -> None:
     photo = Photo.from_array(picture(600, 600))
-    off = EdgeRefinement(bilateral_diameter=1, opening=1, closing=1, feather_sigma=0)
+    off = RefineOptions()
     raw = segmenter.segment(photo, refinement=off).alpha
     np.testing.assert_array_equal(raw, segmenter.segment(photo, refinement=None).alpha)
     steps: list[dict[str, float]] = [{"bilateral_diameter": 7}, {"opening": 5}, {"closing": 5}, {"feather_sigma": 3.0}]

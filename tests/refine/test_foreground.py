@@ -194,6 +194,19 @@ def test_tiles_hold_every_mixed_pixel_and_nothing_is_done_without_one() -> None:
     assert len(tiles) < 32  # of the picture's 4 x 8
 
 
+def test_tiles_are_trimmed_to_their_mixed_pixels_and_meet_none_twice() -> None:
+    alpha = disc(500, 900, 3)
+    alpha[490, 20] = 0.5
+    tiles = foreground._mixed_tiles(alpha)
+    seen = np.zeros(alpha.shape, np.uint8)
+    for tile in tiles:
+        mixed_here = (alpha[tile.area] > foreground.INVISIBLE) & (alpha[tile.area] < 1 - foreground.INVISIBLE)
+        assert all(edge.any() for edge in (mixed_here[0], mixed_here[-1], mixed_here[:, 0], mixed_here[:, -1]))
+        seen[tile.area] += 1
+    assert seen.max() == 1
+    assert foreground._Tile(490, 20, 491, 21) in tiles
+
+
 def test_a_hard_edge_is_no_work() -> None:
     alpha = (disc(300, 300, 1) > 0.5).astype(np.float32)
     assert foreground._mixed_tiles(alpha) == []
