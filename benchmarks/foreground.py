@@ -27,9 +27,13 @@ from arena.compose import blur_plate, composite
 from arena.compose.fill import push_pull
 from arena.refine.foreground import METHODS, estimate_foreground
 from benchmarks.compositor import (
+    COLUMNS,
     CORES,
+    HAIR,
+    ROWS,
     TRUTH_KERNEL,
     covering,
+    enlarged,
     known_plates,
     never_quite,
     read,
@@ -47,7 +51,6 @@ if TYPE_CHECKING:
     Matte = NDArray[np.float32]
     Estimate = Callable[[Picture, Matte], Picture]
 
-MEGAPIXELS = 12
 STREAKS = 30.0
 """Standard deviation in levels of what the continued colours are streaked with."""
 MIXED = (0.1, 0.9)
@@ -140,11 +143,10 @@ METHODS_COMPARED: dict[str, Estimate] = {
 def speed(folder: Path, rounds: int, python: str | None) -> None:
     rgb, alpha = synthetic_portrait()
     pairs = {"synthetic": (rgb, alpha), "synthetic, no pixel at 0 or 1": (rgb, never_quite(alpha))}
-    for name in ("p_22fc0130", "p_07141906"):
-        if folder.is_dir():
-            pairs[name] = enlarged(read(folder / f"{name}.jpg"), read_matte(folder / f"{name}.alpha.png"))
+    for name in HAIR if folder.is_dir() else ():
+        pairs[name] = enlarged(read(folder / f"{name}.jpg"), read_matte(folder / f"{name}.alpha.png"))
     references = pymatting(list(pairs.values()), python)[1] if python else [float("nan")] * len(pairs)
-    print(f"Speed: ms at {MEGAPIXELS} megapixels, {cv2.getNumThreads()} threads\n")
+    print(f"Speed: ms at {ROWS * COLUMNS / 1e6:.0f} megapixels, {cv2.getNumThreads()} threads\n")
     names = [name for name in METHODS_COMPARED if name != "none"]
     print(f"| picture | mixed | {' | '.join(names)} | pymatting | pymatting / fast |")
     print("| --- |" + " ---: |" * (len(names) + 3))
@@ -157,13 +159,6 @@ def speed(folder: Path, rounds: int, python: str | None) -> None:
         cells = " | ".join(f"{time * 1000:.0f}" for time in taken.values())
         ratio = reference / taken["ours, fast"]
         print(f"| {name} | {share:.1%} | {cells} | {reference * 1000:.0f} | {ratio:.1f} |", flush=True)
-
-
-def enlarged(photo: Picture, alpha: Matte) -> tuple[Picture, Matte]:
-    ratio = (MEGAPIXELS * 1e6 / alpha.size) ** 0.5
-    size = (round(alpha.shape[1] * ratio), round(alpha.shape[0] * ratio))
-    large = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_CUBIC), np.uint8)
-    return large, np.clip(np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR), np.float32), 0, 1)
 
 
 def truth(data: Path, title: str, continued: bool, python: str | None) -> None:

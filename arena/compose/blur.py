@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
-from arena.compose._check import checked_kernel, checked_pair, checked_passes
+from arena.compose._check import checked_kernel, checked_pair, checked_passes, checked_rgb
 from arena.compose._strips import for_each_strip
 from arena.compose.composite import composite_rows
 from arena.compose.fill import Visibility, push_pull, telea, visible_means
@@ -35,7 +35,13 @@ FINE_FILL_SCALE = 4
 
 
 def blur_background(
-    rgb: NDArray[Any], alpha: NDArray[Any], kernel: int = 101, passes: int = 3, fill: Fill = "push-pull"
+    rgb: NDArray[Any],
+    alpha: NDArray[Any],
+    kernel: int = 101,
+    passes: int = 3,
+    fill: Fill = "push-pull",
+    *,
+    foreground: NDArray[Any] | None = None,
 ) -> NDArray[np.uint8]:
     """Blur what is behind the subject and leave the subject sharp.
 
@@ -50,19 +56,25 @@ def blur_background(
             deviation is OpenCV's for that size, ``0.3 * ((kernel - 1) / 2 - 1) + 0.8``.
         passes: How often the kernel is applied, at least 1.
         fill: How the background behind the subject is made up: ``"push-pull"`` or ``"telea"``.
+        foreground: The subject's colours, H x W x 3, uint8, without what they share with the old background, as
+            ``arena.refine.foreground.estimate_foreground`` gives them; None takes the photo's.
 
     Returns:
-        H x W x 3, uint8: exactly the photo where alpha is 1, exactly the blurred plate where it is 0.
+        H x W x 3, uint8: exactly the foreground where alpha is 1, exactly the blurred plate where it is 0; a copy of
+        the photo for kernel 1.
 
     Raises:
         OptionError: An argument is of another type, size or range.
     """
     photo, matte = checked_pair(rgb, alpha)
     size, repeats = checked_kernel(kernel), checked_passes(passes)
+    front = photo if foreground is None else checked_rgb(foreground, "foreground")
+    if front.shape != photo.shape:
+        raise OptionError(f"foreground is {front.shape} but rgb is {photo.shape}; the two must agree.")
     if size == 1:
         _checked_fill(fill)
         return photo.copy()
-    return composite_rows(photo, matte, _make_plate(photo, matte, size, repeats, fill).rows)
+    return composite_rows(front, matte, _make_plate(photo, matte, size, repeats, fill).rows)
 
 
 def blur_plate(

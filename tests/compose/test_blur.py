@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena.compose import blur_background, blur_plate
+from arena.compose import blur_background, blur_plate, composite
 from arena.errors import OptionError
 from arena.refine import feather
 
@@ -65,6 +65,19 @@ def test_every_pixel_lies_between_photo_and_plate(
     plate = blur_plate(rgb, alpha, kernel)
     ideal = plate + alpha[..., None] * (rgb.astype(np.float32) - plate)
     assert np.abs(blur_background(rgb, alpha, kernel) - ideal).max() <= 0.76
+
+
+@quick
+@given(scenes(), KERNELS, st.integers(1, 2**31))
+def test_a_foreground_of_its_own_is_laid_over_the_plate_of_the_photo(
+    scene: tuple[NDArray[np.uint8], NDArray[np.float32]], kernel: int, seed: int
+) -> None:
+    rgb, alpha = scene
+    own = np.random.default_rng(seed).integers(0, 256, rgb.shape, dtype=np.uint8)
+    out = blur_background(rgb, alpha, kernel, foreground=own)
+    np.testing.assert_array_equal(out, composite(own, blur_plate(rgb, alpha, kernel), alpha))
+    np.testing.assert_array_equal(blur_background(rgb, alpha, kernel, foreground=np.asfortranarray(own)), out)
+    np.testing.assert_array_equal(blur_background(rgb, alpha, 1, foreground=own), rgb)
 
 
 @quick
@@ -195,6 +208,20 @@ def test_a_matte_of_a_network_that_is_never_quite_zero_or_one_gives_nearly_the_s
     assert off.max() <= 1
 
 
+def test_one_thread_and_many_give_the_same() -> None:
+    rgb, own = np.random.default_rng(3).integers(0, 256, (2, 700, 500, 3), dtype=np.uint8)
+    alpha = feather(disc(700, 500, 150))
+    threads = cv2.getNumThreads()
+    results = []
+    try:
+        for number in (1, 4):
+            cv2.setNumThreads(number)
+            results.append([blur_background(rgb, alpha, kernel, foreground=own) for kernel in (5, 101)])
+    finally:
+        cv2.setNumThreads(threads)
+    np.testing.assert_array_equal(results[0], results[1])
+
+
 def test_where_all_is_mixed_the_mixed_pixels_serve() -> None:
     rgb = np.full((50, 50, 3), 77, np.uint8)
     np.testing.assert_array_equal(blur_plate(rgb, np.full((50, 50), 0.5, np.float32), 51), rgb)
@@ -241,6 +268,13 @@ def test_a_wrong_argument_is_named(
 ) -> None:
     with pytest.raises(OptionError, match=f"^{named}"):
         function(**{"rgb": RGB, "alpha": ALPHA} | arguments)
+
+
+@pytest.mark.parametrize("foreground", [RGB[:3], RGB.astype(np.float32), RGB[..., 0], "portrait"])
+@pytest.mark.parametrize("kernel", [1, 5])
+def test_a_wrong_foreground_is_named(foreground: Any, kernel: int) -> None:
+    with pytest.raises(OptionError, match=r"^foreground"):
+        blur_background(RGB, ALPHA, kernel, foreground=foreground)
 
 
 @pytest.mark.shared
