@@ -19,13 +19,14 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "devices", "parallel", "wording"}),
     frozenset({"photo", "matte", "samples"}),
     frozenset({"nets", "refine", "compose", "metrics"}),
-    frozenset({"faces"}),
+    frozenset({"faces", "training", "finish"}),
     frozenset({"catalog", "weights"}),
     frozenset({"models"}),
     frozenset({"comparison"}),
     frozenset({"render"}),
     frozenset({"doctor"}),
     frozenset({"cli", "ui"}),
+    frozenset({"__main__"}),
 )
 """Rooms from left to right: each imports from layers to its left and from itself."""
 
@@ -81,7 +82,7 @@ def test_streamlit_is_imported_by_the_page_alone(path: Path) -> None:
         assert room(name_of(path)) == "ui"
 
 
-@pytest.mark.parametrize("module", ["arena", "arena.cli.app", "arena.comparison", "arena.ui.pages.compare"])
+@pytest.mark.parametrize("module", ["arena", "arena.cli.app", "arena.comparison", "arena.ui.pages.compare", "arena.ui.pages.replace"])
 def test_what_starts_first_imports_nothing_heavy(module: str) -> None:
     heavy = ("torch", "transformers", "ultralytics", "kornia", "huggingface_hub", "cv2", "scipy")
     code = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"

@@ -9,6 +9,7 @@ from arena.errors import ArenaError, OptionError, UnknownModelError
 from arena.matte import MatteKind
 
 DESIGNED = {
+    "lite",
     "classic",
     "sam3",
     "birefnet-portrait",
@@ -67,7 +68,7 @@ def test_an_unknown_key_names_its_neighbours() -> None:
         get_card("birefnet-portait")
     assert isinstance(caught.value, ArenaError)
     assert str(caught.value).startswith('There is no model "birefnet-portait".')
-    with pytest.raises(UnknownModelError, match="Known are: classic"):
+    with pytest.raises(UnknownModelError, match="Known are: lite"):
         get_card("zzz")
 
 
@@ -77,7 +78,7 @@ def test_filters_narrow_the_list() -> None:
     assert {card.family for card in list_models(family="birefnet")} == {"birefnet"}
     assert all(card.mask_kind == "binary" for card in list_models(mask_kind="binary"))
     assert all(card.task is Task.DEPTH for card in list_models(task="depth"))
-    assert list_models(needs_download=False, available=True)[0].key == "classic"
+    assert [card.key for card in list_models(needs_download=False, available=True)] == ["lite", "classic"]
     assert list_models("nothing-*") == []
 
 

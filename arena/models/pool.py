@@ -222,7 +222,7 @@ def load_model(key: str, device: str = AUTO) -> Segmenter:
         device: ``"auto"`` (CUDA, then MPS, then CPU), ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:N"``.
 
     Returns:
-        A segmenter: ``load_model("classic").segment(photo)`` gives a matte. It is shared; a second call is free.
+        A segmenter: ``load_model("lite").segment(photo)`` gives a matte. It is shared; a second call is free.
 
     Raises:
         ArenaError: As :meth:`ModelPool.get`.

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arena.catalog import InputSize, ModelCard
-    from arena.nets import BEN2, BiRefNet, U2Net
+    from arena.nets import BEN2, BiRefNet, LiteNet, U2Net
     from arena.photo import Photo
 
-    type Network = BiRefNet | BEN2 | U2Net
+    type Network = BiRefNet | BEN2 | U2Net | LiteNet
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Red, green, blue; of samples from 0 to 1."""

@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from arena.nets.ben2 import BEN2
     from arena.nets.birefnet import BiRefNet
+    from arena.nets.lite import LiteNet
     from arena.nets.state import load_state
     from arena.nets.u2net import U2Net
 
-__all__ = ["BEN2", "BiRefNet", "U2Net", "load_state"]
+__all__ = ["BEN2", "BiRefNet", "LiteNet", "U2Net", "load_state"]
 
-_HOMES = {"BEN2": "ben2", "BiRefNet": "birefnet", "U2Net": "u2net", "load_state": "state"}
+_HOMES = {
+    "BEN2": "ben2",
+    "BiRefNet": "birefnet",
+    "LiteNet": "lite",
+    "U2Net": "u2net",
+    "load_state": "state",
+}
 
 
 def __getattr__(name: str) -> object:

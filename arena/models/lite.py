@@ -1,0 +1,239 @@
+"""Arena Lite: our own small network, whose weights are in the box, and the way from its outline to the photo's edge.
+
+The network sees the whole photo at about 256 x 256 and says where the subject is. If the subject fills only a part of
+the photo, that part is looked at again at the same cost and several times the detail. What is left of the outline's
+softness is then fitted to the photo's own colours by a guided filter at full resolution.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from arena.models.base import Prediction
+from arena.models.torch_base import TorchSegmenter
+from arena.nets.lite import MULTIPLE, LiteNet
+from arena.refine.guided import guided_upsample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from arena.catalog import ModelCard
+    from arena.photo import Photo
+
+    FloatArray = NDArray[np.float32]
+    Pixels = NDArray[np.uint8]
+
+WEIGHTS = Path(__file__).parents[1] / "boxed" / "lite" / "lite.safetensors"
+"""In the package."""
+
+SIDES = (256, 320)
+"""Square roots of the areas, in pixels, at which the photo is looked at: what the network was trained at. The second
+time it is mirrored; the mean of both makes fewer mistakes than either."""
+LONGEST = 1024
+"""Largest side of the input in pixels."""
+LARGE_ENOUGH = 0.6
+"""A subject whose surroundings take more than this part of the photo is not looked at again."""
+SURROUNDINGS = 0.2
+"""How much more than the subject is looked at again, as a part of its width and height, to each side."""
+EDGE_SIDE = 1024
+"""Longest side in pixels at which the edge's colours are fitted."""
+EDGE_RADIUS = 5
+"""Half width of the guided filter's window, in pixels of ``EDGE_SIDE``."""
+EDGE_EPSILON = 1e-3
+"""Colour variance, for samples from 0 to 1, that the guided filter takes for noise."""
+CONTRAST = 1.6
+"""How much steeper alpha rises than the network's probability: what it is unsure of is rarely half transparent."""
+SMALLEST_SHARE = 0.04
+"""Components smaller than this part of the largest are specks."""
+VEIL = 0.05
+"""Alpha of the faintest connection between a veil and somebody."""
+PRESENT_SHARE = 0.002
+"""The part of the photo that somebody covers at least."""
+
+
+class LiteSegmenter(TorchSegmenter):
+    """The network in the box, its second look, and its edge."""
+
+    # Two forward passes take some 40 ms on two cores: half precision has nothing to win.
+    half_precision = False
+
+    @classmethod
+    def load(cls, card: ModelCard, weights: Path | None, device: str) -> Self:
+        """Build the segmenter from the weights in the package.
+
+        Args:
+            card: The model's card.
+            weights: Another file of the same network, for instance one trained here; None for the one in the box.
+            device: A resolved device.
+
+        Returns:
+            A segmenter that is ready to run.
+
+        Raises:
+            CheckpointError: The file's tensors do not fit the network.
+        """
+        return super().load(card, weights or WEIGHTS, device)
+
+    @staticmethod
+    def _build(card: ModelCard, state: Mapping[str, Tensor]) -> LiteNet:  # noqa: ARG004 - there is one network only
+        return LiteNet()
+
+    def _predict(self, photo: Photo, **prompts: Any) -> Prediction:  # noqa: ARG002 - the base class has looked
+        seconds = 0.0
+
+        def network(pixels: Tensor) -> Tensor:
+            nonlocal seconds
+            logits, passed = self._run(pixels)
+            seconds += passed
+            return logits
+
+        def look(rgb: Pixels) -> FloatArray:
+            return look_twice(rgb, network)
+
+        alpha, peak = segment_lite(photo.rgb, look)
+        return Prediction(alpha, seconds, self._notes, peak=peak)
+
+
+def segment_lite(rgb: Pixels, look: Callable[[Pixels], FloatArray]) -> tuple[FloatArray, float]:
+    """The matte of a photo, and how sure it is that anybody is there.
+
+    Args:
+        rgb: uint8, H x W x 3, sRGB.
+        look: The network: RGB of any size in, alpha of a size of its own out.
+
+    Returns:
+        float32, H x W, 0 to 1; and the alpha that at least ``PRESENT_SHARE`` of the photo has.
+    """
+    height, width = rgb.shape[:2]
+    scale = min(1.0, EDGE_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = rgb if scale == 1.0 else np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    first = look(small)
+    peak = float(np.quantile(first, 1 - PRESENT_SHARE, method="higher"))
+    alpha = _enlarge(without_specks(first), size)
+    box = surroundings(alpha)
+    if box is not None:
+        rows, columns = box
+        second = look(np.ascontiguousarray(small[rows, columns]))
+        part = (columns.stop - columns.start, rows.stop - rows.start)
+        trust = _fade(part, box, alpha.shape)
+        alpha[rows, columns] += trust * (_enlarge(without_specks(second), part) - alpha[rows, columns])
+    return guided_upsample(alpha, rgb, radius=EDGE_RADIUS, epsilon=EDGE_EPSILON), peak
+
+
+def look_twice(rgb: Pixels, network: Callable[[Tensor], Tensor]) -> FloatArray:
+    """Alpha of a picture: the mean of two passes, the second larger and mirrored.
+
+    Args:
+        rgb: uint8, H x W x 3, sRGB.
+        network: Normalised pixels in, logits of the same size out.
+
+    Returns:
+        float32, h x w of the larger input, 0 to 1.
+    """
+    small = network(to_input(rgb, SIDES[0])).float().sigmoid()
+    large = network(to_input(rgb, SIDES[1]).flip(3)).float().sigmoid().flip(3)
+    enlarged = F.interpolate(small, large.shape[2:], mode="bilinear", align_corners=False)
+    mean = ((enlarged + large) / 2)[0, 0].cpu().numpy()
+    return np.asarray(np.clip((mean - 0.5) * CONTRAST + 0.5, 0, 1), dtype=np.float32)
+
+
+def to_input(rgb: Pixels, side: int) -> Tensor:
+    """Resize a photo to about the area that the network was trained at, its proportions kept, and normalise it.
+
+    Args:
+        rgb: uint8, H x W x 3, sRGB.
+        side: Square root of the area, in pixels.
+
+    Returns:
+        float32, 1 x 3 x h x w, -0.5 to 0.5; h and w are the multiples of 32 next to the photo's proportions.
+    """
+    height, width = rgb.shape[:2]
+    scale = side / (height * width) ** 0.5
+    size = [max(MULTIPLE, round(length * scale / MULTIPLE) * MULTIPLE) for length in (width, height)]
+    # A panorama would have thousands of columns for its 32 rows.
+    size = [min(length, LONGEST) for length in size]
+    small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    pixels = torch.from_numpy(small.astype(np.float32) / np.float32(255) - np.float32(0.5))
+    return pixels.permute(2, 0, 1)[None]
+
+
+def without_specks(alpha: FloatArray) -> FloatArray:
+    """A matte without its small components: of several people all stay, of specks none.
+
+    Args:
+        alpha: float32, h x w, 0 to 1.
+
+    Returns:
+        float32, h x w; a new array.
+    """
+    count, components, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.5).astype(np.uint8), connectivity=4)
+    if count < 2:
+        return alpha.copy()
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    kept = np.concatenate([[False], areas >= SMALLEST_SHARE * areas.max()])[components]
+    # A veil that touches nobody is nobody's.
+    veils, islands = cv2.connectedComponents((alpha > VEIL).astype(np.uint8), connectivity=4)
+    touching = np.zeros(veils, bool)
+    touching[np.unique(islands[kept])] = True
+    touching[0] = True
+    clean = np.where(touching[islands], alpha, np.float32(0))
+    if count > 2:
+        # Soft pixels belong to what they touch: what is nearer to a speck than to somebody goes with it.
+        specks = ~kept & (components > 0)
+        near_kept, near_speck = (
+            np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)) for mask in (kept, specks)
+        )
+        if specks.any():
+            clean[near_speck < near_kept] = 0
+    return clean
+
+
+def surroundings(alpha: FloatArray) -> tuple[slice, slice] | None:
+    """The part of the photo that is worth a second look.
+
+    Args:
+        alpha: float32, H x W, 0 to 1.
+
+    Returns:
+        Rows and columns, or None if there is nobody or the whole photo is close enough already.
+    """
+    height, width = alpha.shape
+    rows = np.flatnonzero((alpha > 0.3).any(axis=1))
+    columns = np.flatnonzero((alpha > 0.3).any(axis=0))
+    if rows.size == 0:
+        return None
+    margin = SURROUNDINGS * (rows[-1] - rows[0] + 1), SURROUNDINGS * (columns[-1] - columns[0] + 1)
+    top, bottom = max(0, int(rows[0] - margin[0])), min(height, int(rows[-1] + 1 + margin[0]))
+    left, right = max(0, int(columns[0] - margin[1])), min(width, int(columns[-1] + 1 + margin[1]))
+    if (bottom - top) * (right - left) > LARGE_ENOUGH * height * width:
+        return None
+    return slice(top, bottom), slice(left, right)
+
+
+def _enlarge(alpha: FloatArray, size: tuple[int, int]) -> FloatArray:
+    return np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+
+
+def _fade(part: tuple[int, int], box: tuple[slice, slice], shape: tuple[int, ...]) -> FloatArray:
+    """1 inside the box, falling to 0 at those of its sides that are not the photo's own."""
+    width, height = part
+    rows, columns = box
+
+    def ramp(length: int, span: slice, full: int) -> FloatArray:
+        at = np.arange(length, dtype=np.float32) + np.float32(0.5)
+        reach = np.float32(max(1.0, 0.5 * SURROUNDINGS * length / (1 + 2 * SURROUNDINGS)))
+        rising = np.minimum(1, at / reach) if span.start > 0 else np.ones_like(at)
+        falling = np.minimum(1, at[::-1] / reach) if span.stop < full else np.ones_like(at)
+        return np.asarray(rising * falling, dtype=np.float32)
+
+    return ramp(height, rows, shape[0])[:, None] * ramp(width, columns, shape[1])[None]

@@ -1,0 +1,213 @@
+"""Arena Lite: the network in the box, small enough to ship and quick enough for a laptop.
+
+A U-shaped network of our own. The encoder halves the picture five times with plain residual blocks, which CPUs
+multiply at nearly their peak, and with inverted residuals (Sandler et al., "MobileNetV2", CVPR 2018) at the coarsest
+level; there every cell also looks at every other one (Vaswani et al., "Attention Is All You Need", 2017) and knows
+where in the picture it lies, because a portrait is told from a passer-by by place and by size. The decoder adds what
+comes from below to what the encoder saw at each level (Ronneberger et al., "U-Net", MICCAI 2015) and ends in four
+values a cell of half the size, which are the four pixels of it (Shi et al., "ESPCN", CVPR 2016).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from arena.nets.layers import fold_batch_norm, make_conv
+
+WIDTHS = (16, 32, 64, 112, 160)
+"""Channels of the encoder's levels, at a half to a thirty-second of the picture's size."""
+DEPTHS = (1, 2, 2, 3, 3)
+"""Residual blocks of each level."""
+DECODER_WIDTHS = (16, 32, 48, 64)
+"""Channels of the decoder's levels, at a half to a sixteenth of the picture's size."""
+MULTIPLE = 32
+"""Sides of the input are multiples of this."""
+HEADS = 4
+"""Of the attention at the coarsest level."""
+EXPANSION = 3
+"""How many times wider an inverted residual is inside."""
+
+
+class ConvNorm(nn.Module):
+    """A convolution without bias and its batch normalisation, which ``fold()`` makes one convolution."""
+
+    def __init__(self, channels: int, out: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``N x channels x H x W`` in, ``N x out x H/stride x W/stride`` out."""
+        y: Tensor = self.norm(self.conv(x))
+        return y
+
+    def fold(self) -> None:
+        """Put the normalisation into the convolution; for inference only."""
+        if not isinstance(self.norm, nn.BatchNorm2d):
+            return
+        folded = make_conv(*fold_batch_norm(self.conv.weight, None, self.norm))
+        folded.stride, folded.groups = self.conv.stride, self.conv.groups
+        folded.in_channels = self.conv.in_channels
+        self.conv, self.norm = folded, nn.Identity()
+
+
+class Residual(nn.Module):
+    """Two 3 x 3 convolutions beside a way around them (He et al., "Deep Residual Learning", CVPR 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = ConvNorm(channels, channels)
+        self.second = ConvNorm(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape stays."""
+        return F.relu(x + self.second(F.relu(self.first(x))))
+
+
+class InvertedResidual(nn.Module):
+    """A 5 x 5 convolution of each channel, then a wide mixing of channels, beside a way around them."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = ConvNorm(channels, channels, kernel=5, groups=channels)
+        self.expand = ConvNorm(channels, EXPANSION * channels, kernel=1)
+        self.project = ConvNorm(EXPANSION * channels, channels, kernel=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape stays."""
+        y: Tensor = x + self.project(F.relu(self.expand(self.depthwise(x))))
+        return y
+
+
+class Context(nn.Module):
+    """Every cell looks at every other one, knowing where both lie."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        # Two more inputs than channels: the cell's place, from -1 to 1.
+        self.query_key_value = nn.Linear(channels + 2, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape stays: N x channels x H x W."""
+        batch, channels, height, width = x.shape
+        cells = self.norm(x.flatten(2).transpose(1, 2))
+        rows = torch.linspace(-1, 1, height, device=x.device, dtype=cells.dtype)
+        columns = torch.linspace(-1, 1, width, device=x.device, dtype=cells.dtype)
+        place = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1).flatten(0, 1)
+        both = torch.cat([cells, place.expand(batch, -1, -1)], dim=-1)
+        split = self.query_key_value(both).unflatten(-1, (3, HEADS, channels // HEADS)).permute(2, 0, 3, 1, 4)
+        seen = F.scaled_dot_product_attention(split[0], split[1], split[2]).transpose(1, 2).flatten(2)
+        y: Tensor = x + self.out(seen).transpose(1, 2).unflatten(-1, (height, width))
+        return y
+
+
+class Merge(nn.Module):
+    """One level of the decoder: what comes from below, enlarged, and what the encoder saw here."""
+
+    def __init__(self, below: int, skip: int, out: int) -> None:
+        super().__init__()
+        self.below = nn.Conv2d(below, out, 1)
+        self.skip = nn.Conv2d(skip, out, 1)
+        self.mix = ConvNorm(out, out)
+
+    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Half the size (``below``) and this size (``skip``) in, N x out x this size out."""
+        enlarged = F.interpolate(self.below(below), scale_factor=2.0, mode="bilinear", align_corners=False)
+        return F.relu(self.mix(self.skip(skip) + enlarged))
+
+
+class LiteNet(nn.Module):
+    """Photo in, logits of the matte out; 1.8 million parameters.
+
+    The input is float, N x 3 x H x W, RGB from 0 to 1 less one half, H and W multiples of 32. Any size works; the
+    weights in the box were trained at about 256 x 256.
+    """
+
+    training_only: ClassVar[tuple[str, ...]] = ("side.",)
+    """Names of tensors that inference does not need begin so."""
+    side: nn.Module | None
+
+    def __init__(self, *, deep_supervision: bool = False) -> None:
+        """Build it with random weights.
+
+        Args:
+            deep_supervision: With the coarse output halfway up that training uses (Lee et al., "Deeply-Supervised
+                Nets", AISTATS 2015).
+        """
+        super().__init__()
+        self.levels = nn.ModuleList()
+        channels = 3
+        for index, (width, depth) in enumerate(zip(WIDTHS, DEPTHS, strict=True)):
+            coarsest = index == len(WIDTHS) - 1
+            block = InvertedResidual if coarsest else Residual
+            parts: list[nn.Module] = [ConvNorm(channels, width, stride=2), nn.ReLU()]
+            parts += [block(width) for _ in range(depth)]
+            if coarsest:
+                parts.insert(-1, Context(width))
+            self.levels.append(nn.Sequential(*parts))
+            channels = width
+        self.merges = nn.ModuleList()
+        for skip, width in zip(WIDTHS[-2::-1], DECODER_WIDTHS[::-1], strict=True):
+            self.merges.append(Merge(channels, skip, width))
+            channels = width
+        self.head = nn.Conv2d(channels, 4, 3, padding=1)
+        self.side = nn.Conv2d(DECODER_WIDTHS[2], 1, 1) if deep_supervision else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the matte.
+
+        Args:
+            x: float, N x 3 x H x W, RGB from -0.5 to 0.5.
+
+        Returns:
+            N x 1 x H x W; a sigmoid makes them alpha.
+        """
+        return self._decode(x)[0]
+
+    def forward_with_side(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the matte, and for training coarse ones of an eighth of the size from halfway up.
+
+        Args:
+            x: As in :meth:`forward`.
+
+        Returns:
+            N x 1 x H x W, and N x 1 x H/8 x W/8.
+
+        Raises:
+            RuntimeError: The network was built without ``deep_supervision``.
+        """
+        logits, features = self._decode(x)
+        if self.side is None:
+            raise RuntimeError("this LiteNet has no coarse output: build it with deep_supervision=True")
+        return logits, self.side(features)
+
+    def _decode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, and the decoder's features at an eighth of the size."""
+        seen: list[Tensor] = []
+        for level in self.levels:
+            x = level(x)
+            seen.append(x)
+        rising: list[Tensor] = []
+        for merge, skip in zip(self.merges, seen[-2::-1], strict=True):
+            x = merge(x, skip)
+            rising.append(x)
+        return F.pixel_shuffle(self.head(x), 2), rising[1]
+
+    def prepare(self) -> Self:
+        """Make it ready for inference: normalisations folded away, channels-last memory. Cannot be trained any more.
+
+        Returns:
+            Itself.
+        """
+        self.eval().requires_grad_(requires_grad=False)
+        self.side = None
+        for part in self.modules():
+            if isinstance(part, ConvNorm):
+                part.fold()
+        return self.to(memory_format=torch.channels_last)

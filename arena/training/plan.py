@@ -1,0 +1,284 @@
+"""A plan of training in one TOML file, and its execution: stages that go on where the one before ended.
+
+::
+
+    seed = 0
+    average = ["base", "closer"]
+
+    [[stages]]
+    name = "base"
+    batch = 16
+    [stages.schedule]
+    steps = 6000
+    [stages.sources.ccp]
+
+    [[stages]]
+    name = "closer"
+    relabel = 0.9
+    [stages.schedule]
+    steps = 1000
+    learning_rate = 5e-4
+    [stages.sources.ccp]
+    share = 0.8
+    [stages.sources.portraits]
+    share = 0.2
+    seen = [0.5, 1.2]
+
+A source is named like the folder that it comes from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save_file
+
+from arena.errors import OptionError
+from arena.training.curves import plot
+from arena.training.launch import is_first, wait_for_all
+from arena.training.lite import LiteRecipe, LiteSettings, averaged, relabel
+from arena.training.pictures import DataError, find_pairs, read_samples
+from arena.training.trainer import CHECKPOINT, LOG, Progress, Schedule, Trainer
+from arena.training.views import Source, ViewSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from arena.training.pictures import Sample
+
+WEIGHTS = "lite.safetensors"
+SHIPPED_PLAN = Path(__file__).parents[1] / "boxed" / "lite" / "plan.toml"
+"""That of the weights in the box."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """One folder's part in a stage."""
+
+    share: float = 1.0
+    """How often its pictures are taken, relative to the other folders."""
+    seen: tuple[float, float] = (0.15, 1.1)
+    """How much of the subject's height a view shows, least and most."""
+    hold_out: bool = True
+    """Keep its validation pictures out of training, and take scores on them."""
+    leave_out: tuple[str, ...] = ()
+    """Names that are not used at all: for cross-validation."""
+
+    def __post_init__(self) -> None:
+        if not self.share > 0:
+            raise OptionError(f"A share of {self.share:g} is not above 0.")
+        if not 0 < self.seen[0] <= self.seen[1]:
+            raise OptionError(f"seen is [least, most], both above 0, not {list(self.seen)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One run of the trainer."""
+
+    name: str
+    schedule: Schedule = field(default_factory=Schedule)
+    views: ViewSettings = field(default_factory=ViewSettings)
+    sources: Mapping[str, SourceSettings] = field(default_factory=dict)
+    batch: int = 16
+    large: float = 1.0
+    """Sides of the views, as a multiple of the recipe's."""
+    relabel: float = 0.0
+    """Above 0: pictures with incomplete masks are used too, completed by the stage before, where both agree so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that decides what comes out, but for the pictures."""
+
+    stages: tuple[Stage, ...]
+    seed: int = 0
+    """Of the first stage; the others count on from it, so that none sees the views of another."""
+    average: tuple[str, ...] = ()
+    """The stages whose weights are averaged in the end; empty takes the last one's. Stages that start from each other
+    lie in one valley, and its middle makes fewer mistakes than its rim (Wortsman et al., "Model soups", ICML 2022)."""
+
+    def __post_init__(self) -> None:
+        names = {stage.name for stage in self.stages}
+        if len(names) < len(self.stages):
+            raise OptionError("Two stages have the same name.")
+        if unknown := [name for name in self.average if name not in names]:
+            raise OptionError(f"There is no stage {unknown[0]!r} to be averaged.", f"Stages are {', '.join(names)}.")
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan.
+
+    Args:
+        path: A TOML file as shown at the top of this module.
+
+    Returns:
+        The plan.
+
+    Raises:
+        OptionError: It is no TOML, or has a key or value that means nothing; the message names it.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise OptionError(f"{path} cannot be read as TOML: {error}.") from error
+    stages = table.pop("stages", None)
+    if not isinstance(stages, list) or not stages:
+        raise OptionError(f"{path} has no [[stages]].")
+    parts = {"stages": tuple(_stage(entry) for entry in stages), "average": tuple(table.pop("average", ()))}
+    return _build(Plan, table | parts, path.name)
+
+
+def _stage(table: dict[str, Any]) -> Stage:
+    name = str(table.get("name", "?"))
+    parts = dict(table)
+    parts["schedule"] = _build(Schedule, table.get("schedule", {}), f"{name}.schedule")
+    parts["views"] = _build(ViewSettings, table.get("views", {}), f"{name}.views")
+    parts["sources"] = {
+        key: _build(SourceSettings, {k: tuple(v) if isinstance(v, list) else v for k, v in source.items()}, key)
+        for key, source in table.get("sources", {}).items()
+    }
+    return _build(Stage, parts, name)
+
+
+def _build[T](kind: type[T], table: Mapping[str, Any], where: str) -> T:
+    known = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            advice = f"Did you mean {near[0]}?" if near else f"It has {', '.join(sorted(known))}."
+            raise OptionError(f"{where} has no {key!r}.", advice)
+    try:
+        return kind(**table)
+    except TypeError as error:
+        raise OptionError(f"{where}: {error}.") from error
+
+
+class LiteRun:
+    """Carries out a plan in a folder, going on where an earlier run of it ended."""
+
+    def __init__(self, plan: Plan, folders: Sequence[Path], out: Path, device: str = "cpu") -> None:
+        """Read the pictures.
+
+        Args:
+            plan: The plan.
+            folders: Pictures with mattes; the plan's sources name them by their last part.
+            out: Where checkpoints, logs and weights go.
+            device: A resolved device.
+
+        Raises:
+            DataError: A folder cannot be used, or one that the plan names was not given.
+        """
+        self.plan, self.out, self.device = plan, out, device
+        self.skipped: list[str] = []
+        """Pictures that were not used, and why."""
+        self._clean: dict[str, list[Sample]] = {}
+        self._held_out: dict[str, list[Sample]] = {}
+        self._noisy: dict[str, list[Sample]] = {}
+        wanted = {name for stage in plan.stages for name in stage.sources}
+        given = {folder.resolve().name: folder for folder in folders}
+        if missing := sorted(wanted - given.keys()):
+            raise DataError(f"The plan wants pictures from {', '.join(missing)}.", "Name a folder so called.")
+        for name, folder in given.items():
+            if name not in wanted:
+                continue
+            index = find_pairs(folder)
+            self.skipped += index.skipped
+            for kept, pairs in (
+                (self._clean, index.training),
+                (self._held_out, index.validation),
+                (self._noisy, index.noisy),
+            ):
+                kept[name], skipped = read_samples(pairs)
+                self.skipped += skipped
+
+    def run(self, report: Callable[[Stage, Progress], None] | None = None) -> Path:
+        """Carry out all stages.
+
+        Args:
+            report: Told of the progress.
+
+        Returns:
+            The file of weights: the averaged network in half precision.
+        """
+        before: Path | None = None
+        for number, stage in enumerate(self.plan.stages):
+            before = self._run_stage(stage, self.plan.seed + number, before, report)
+        path = self.out / WEIGHTS
+        if is_first():
+            names = self.plan.average or (self.plan.stages[-1].name,)
+            export(mean_of([self.out / name / CHECKPOINT for name in names]), path)
+        return path
+
+    def _run_stage(
+        self, stage: Stage, seed: int, before: Path | None, report: Callable[[Stage, Progress], None] | None
+    ) -> Path:
+        settings = LiteSettings(seed, stage.batch, stage.large, str(before or ""), stage.views)
+        recipe = LiteRecipe(self._sources(stage, before), self._validation(stage), settings)
+        folder = self.out / stage.name
+        trainer = Trainer(recipe, stage.schedule, folder, device=self.device, seed=seed)
+        trainer.run(None if report is None else lambda progress: report(stage, progress))
+        if is_first() and (folder / LOG).is_file():
+            plot(folder / LOG, folder / "curves.png")
+        # The next stage begins with a file that the first process has just written.
+        wait_for_all()
+        return folder / CHECKPOINT
+
+    def _validation(self, stage: Stage) -> list[Sample]:
+        return [s for name, source in stage.sources.items() if source.hold_out for s in self._held_out[name]]
+
+    def _sources(self, stage: Stage, before: Path | None) -> list[Source]:
+        sources = []
+        for name, settings in stage.sources.items():
+            samples = list(self._clean[name])
+            if not settings.hold_out:
+                samples += self._held_out[name]
+            if stage.relabel and before and self._noisy[name]:
+                teacher = averaged(before).to(self.device).eval().requires_grad_(requires_grad=False)
+                completed, dropped = relabel(teacher, self._noisy[name], stage.relabel, torch.device(self.device))
+                samples += completed
+                self.skipped += dropped
+            samples = [sample for sample in samples if sample.name not in settings.leave_out]
+            sources.append(Source(samples, settings.share, settings.seen))
+        return sources
+
+
+def mean_of(checkpoints: Sequence[Path]) -> dict[str, torch.Tensor]:
+    """The mean of the averaged networks of several checkpoints.
+
+    Args:
+        checkpoints: Files of one architecture, at least one.
+
+    Returns:
+        Tensors by name; whole numbers (counters) are those of the last one.
+    """
+    states = [averaged(checkpoint).state_dict() for checkpoint in checkpoints]
+    return {
+        name: torch.stack([state[name] for state in states]).mean(dim=0) if last.is_floating_point() else last
+        for name, last in states[-1].items()
+    }
+
+
+def export(state: Mapping[str, torch.Tensor], path: Path) -> Path:
+    """Write a network's tensors as they are shipped: without what only training needs, in half precision.
+
+    Args:
+        state: Tensors by name.
+        path: The safetensors file.
+
+    Returns:
+        ``path``.
+    """
+    kept = {
+        # Variances of a normalisation may be beyond half precision, and are few.
+        name: (tensor if ".norm." in name or tensor.ndim < 2 else tensor.half()).contiguous()
+        for name, tensor in state.items()
+        if not name.startswith("side.")
+    }
+    save_file(kept, path)
+    return path

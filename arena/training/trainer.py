@@ -1,0 +1,296 @@
+"""The trainer: batches in, weights out. It knows nothing of pictures; a recipe brings those.
+
+Several processes that ``torchrun`` starts share each batch: every one works on its part, and gradients are averaged.
+That is worth it on one CPU too: a thread for each half of the batch waits for the other once a step, where two threads
+inside of every operation wait for each other a thousand times.
+
+A run is a function of its recipe and its seed. Batch ``i`` depends on ``i`` alone, so a run that was broken off goes on
+from its last checkpoint as if it never had been: on a CPU the weights come out the same, bit for bit.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from arena.errors import ArenaError, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+type Batch = tuple[Tensor, ...]
+
+CHECKPOINT = "checkpoint.pt"
+LOG = "log.csv"
+_REPORT_EVERY = 20
+"""Steps."""
+_WARM_UP_SHARE = 0.02
+"""Share of the steps over which the learning rate rises."""
+
+
+class Recipe(Protocol):
+    """What is trained and on what."""
+
+    def build(self) -> nn.Module:
+        """The network before its first step."""
+
+    def batch(self, step: int, part: int, parts: int) -> Batch:
+        """Inputs and targets of one of the equal parts of a step, the same whenever asked; on a thread of its own."""
+
+    def loss(self, net: nn.Module, batch: Batch) -> Tensor:
+        """The scalar to be made small."""
+
+    def validate(self, net: nn.Module) -> dict[str, float]:
+        """Scores of a network; the first is the one that counts, larger is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast."""
+
+    steps: int = 8000
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    decay: float = 0.999
+    """Of the exponential moving average of the weights, which is what is kept (Polyak averaging)."""
+    clip: float = 5.0
+    """Largest norm of a gradient."""
+    validate_every: int = 500
+    save_every: int = 250
+    patience: int = 0
+    """End after this many validations without a better one; 0 never does."""
+    bfloat16: bool = False
+    """Multiply in bfloat16 where the device can."""
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.validate_every, self.save_every) < 1:
+            raise OptionError("steps, validate_every and save_every are at least 1.")
+        if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.decay < 1 and self.weight_decay >= 0):
+            raise OptionError("learning_rate and clip are above 0, decay from 0 to below 1, weight_decay not below 0.")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run is."""
+
+    step: int
+    steps: int
+    loss: float
+    """Mean since the last validation."""
+    seconds: float
+    """Since this process began to train."""
+    scores: dict[str, float] | None = None
+    """After a validation."""
+
+
+class Trainer:
+    """Trains one network in one folder, resuming what it finds there."""
+
+    def __init__(self, recipe: Recipe, schedule: Schedule, folder: Path, *, device: str = "cpu", seed: int = 0) -> None:
+        """Build the network, or take up the run that is in the folder.
+
+        Args:
+            recipe: What is trained.
+            schedule: How long and how fast.
+            folder: Where checkpoint and log are kept; made if it is not there.
+            device: A resolved device.
+            seed: Of the first weights; the recipe has its own for the data.
+
+        Raises:
+            ArenaError: The folder holds a run of another schedule or network.
+        """
+        self.recipe, self.schedule, self.folder, self.device = recipe, schedule, folder, device
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(seed)
+        self.net = recipe.build().to(device).to(memory_format=torch.channels_last)
+        self.average: nn.Module = copy.deepcopy(self.net).requires_grad_(requires_grad=False)
+        trained = [p for p in self.net.parameters() if p.requires_grad]
+        # Normalisations and biases are not pulled towards zero.
+        groups = [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": schedule.weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        # Fused: otherwise a third of a step on a CPU goes into thousands of tiny operations.
+        self.optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
+        self.part, self.parts = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self.step = 0
+        self.best = float("-inf")
+        self.since_best = 0
+        self._losses: list[float] = []
+        """Since the last validation."""
+        if (folder / CHECKPOINT).is_file():
+            self._resume()
+
+    def run(self, report: Callable[[Progress], None] | None = None) -> nn.Module:
+        """Train to the end of the schedule, or until patience ends.
+
+        Args:
+            report: Told of the progress, every few steps and after each validation.
+
+        Returns:
+            The averaged network, in evaluation mode.
+        """
+        started = perf_counter()
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as ahead:
+            for batch in self._batches(ahead):
+                self._losses.append(self._train(batch))
+                if math.isnan(self._losses[-1]):
+                    raise ArenaError(
+                        f"The loss is no number any more at step {self.step}.", "Lower the learning rate and resume."
+                    )
+                last = self.step == self.schedule.steps
+                mean, seconds = sum(self._losses) / len(self._losses), perf_counter() - started
+                scores = None
+                if last or self.step % self.schedule.validate_every == 0:
+                    scores = self._validate(mean, seconds)
+                    self._losses = []
+                ended = last or bool(self.schedule.patience and self.since_best >= self.schedule.patience)
+                if scores or ended or self.step % self.schedule.save_every == 0:
+                    self._save()
+                if report and (scores or self.step % _REPORT_EVERY == 0):
+                    report(Progress(self.step, self.schedule.steps, mean, seconds, scores))
+                if ended:
+                    break
+        self.average.eval()
+        return self.average
+
+    def learning_rate(self, step: int) -> float:
+        """Of one step: a short rise, then half a cosine down to zero (Loshchilov and Hutter, "SGDR", ICLR 2017)."""
+        rise = max(1, round(_WARM_UP_SHARE * self.schedule.steps))
+        if step < rise:
+            return self.schedule.learning_rate * (step + 1) / rise
+        share = (step - rise) / max(1, self.schedule.steps - rise)
+        return self.schedule.learning_rate * float(0.5 * (1 + torch.cos(torch.tensor(share * torch.pi))))
+
+    def _batches(self, ahead: ThreadPoolExecutor) -> Iterator[Batch]:
+        """One batch after the other, the next made while this one trains."""
+        following = ahead.submit(self.recipe.batch, self.step, self.part, self.parts)
+        while self.step < self.schedule.steps:
+            batch = following.result()
+            following = ahead.submit(self.recipe.batch, self.step + 1, self.part, self.parts)
+            yield batch
+
+    def _train(self, batch: Batch) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(self.step)
+        self.net.train()
+        placed = tuple(part.to(self.device, non_blocking=True) for part in batch)
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.schedule.bfloat16):
+            loss = self.recipe.loss(self.net, placed)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._average_gradients()
+        nn.utils.clip_grad_norm_(self.net.parameters(), self.schedule.clip)
+        self.optimizer.step()
+        self.step += 1
+        self._follow()
+        return float(loss.detach())
+
+    def _average_gradients(self) -> None:
+        """Make the gradients of all processes the same, in one message."""
+        if self.parts == 1:
+            return
+        gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
+        together = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(together)
+        together /= self.parts
+        for gradient, part in zip(gradients, torch.split(together, [g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the average towards the weights; quickly at first, when there is nothing worth remembering."""
+        share = 1 - min(self.schedule.decay, (1 + self.step) / (10 + self.step))
+        pairs = list(zip(self.average.state_dict().values(), self.net.state_dict().values(), strict=True))
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([kept for kept, _ in floating], [new for _, new in floating], share)
+        for kept, new in pairs:
+            if not kept.is_floating_point():
+                kept.copy_(new)
+
+    def _validate(self, loss: float, seconds: float) -> dict[str, float]:
+        self.average.eval()
+        with torch.inference_mode():
+            scores = self.recipe.validate(self.average)
+        if self.parts > 1:
+            # The processes' running means differ a little, and all have to agree on when patience ends.
+            held = [scores]
+            dist.broadcast_object_list(held)
+            scores = held[0]
+        score = next(iter(scores.values()))
+        self.since_best = 0 if score > self.best else self.since_best + 1
+        self.best = max(self.best, score)
+        if self.part:
+            return scores
+        row = {"step": self.step, "seconds": round(seconds), "loss": f"{loss:.5f}"}
+        row |= {"learning_rate": f"{self.learning_rate(self.step - 1):.3g}"}
+        row |= {name: f"{value:.5f}" for name, value in scores.items()}
+        path = self.folder / LOG
+        fresh = not path.is_file()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, row)
+            if fresh:
+                writer.writeheader()
+            writer.writerow(row)
+        return scores
+
+    def _save(self) -> None:
+        if self.part:
+            return
+        state = {
+            "step": self.step,
+            "best": self.best,
+            "since_best": self.since_best,
+            "losses": self._losses,
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        # Written beside and moved into place: a crash in the middle leaves the older checkpoint whole.
+        partial = self.folder / f"{CHECKPOINT}.part"
+        torch.save(state, partial)
+        partial.replace(self.folder / CHECKPOINT)
+
+    def _resume(self) -> None:
+        path = self.folder / CHECKPOINT
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            self.net.load_state_dict(state["net"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.best, self.since_best = state["step"], state["best"], state["since_best"]
+            self._losses = state["losses"]
+            torch.set_rng_state(state["random"])
+        except (RuntimeError, KeyError, ValueError, OSError, EOFError, pickle.UnpicklingError) as error:
+            raise ArenaError(
+                f"{path} is no checkpoint of this network: {error}", "Name another folder, or remove the file."
+            ) from error
+        self._forget_rows_after(self.step)
+
+    def _forget_rows_after(self, step: int) -> None:
+        """Rows of the log that the resumed run will write again."""
+        path = self.folder / LOG
+        if not path.is_file():
+            return
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        kept = [row for row in rows if int(row["step"]) <= step]
+        if not kept:
+            path.unlink()
+        elif len(kept) < len(rows):
+            with path.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, kept[0])
+                writer.writeheader()
+                writer.writerows(kept)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from arena.errors import OptionError
+from arena.training.views import Source, Views, ViewSettings
+from tests.training.people import samples
+
+PLAIN = ViewSettings(**{item.name: 0.0 for item in dataclasses.fields(ViewSettings)})
+"""Nothing but geometry and light."""
+
+
+def chance(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="module")
+def people() -> list[Source]:
+    return [Source(samples(6))]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_view_has_the_wanted_size_and_range(people: list[Source], seed: int) -> None:
+    rgb, alpha = Views(people)(chance(seed), 96, 64)
+    assert rgb.shape == (96, 64, 3)
+    assert rgb.dtype == np.uint8
+    assert alpha.shape == (96, 64)
+    assert alpha.dtype == np.float32
+    assert alpha.min() >= 0
+    assert alpha.max() <= 1
+
+
+def test_a_view_depends_on_its_generator_alone(people: list[Source]) -> None:
+    views = Views(people)
+    first = views(chance(3), 64, 64)
+    views(chance(4), 64, 64)
+    again = views(chance(3), 64, 64)
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+    assert (views(chance(5), 64, 64)[0] != first[0]).any()
+
+
+def test_photo_and_matte_move_together(people: list[Source]) -> None:
+    views = Views(people, PLAIN)
+    for seed in range(30):
+        rgb, alpha = views(chance(seed), 128, 96)
+        red = rgb[..., 0].astype(int) > rgb[..., 2]
+        inside, outside = alpha > 0.98, alpha < 0.02
+        assert red[inside].mean() > 0.99
+        assert outside.sum() == 0 or red[outside].mean() < 0.01
+
+
+def test_an_exchanged_background_keeps_the_subject(people: list[Source]) -> None:
+    views = Views(people, dataclasses.replace(PLAIN, exchange=1.0, invented=1.0))
+    for seed in range(20):
+        rgb, alpha = views(chance(seed), 128, 96)
+        inside = alpha > 0.99
+        assert (rgb[..., 0].astype(int) > rgb[..., 2])[inside].mean() > 0.98
+
+
+def test_an_empty_view_has_nobody(people: list[Source]) -> None:
+    views = Views(people, dataclasses.replace(PLAIN, empty=1.0))
+    rgb, alpha = views(chance(0), 64, 64)
+    assert alpha.max() == 0
+    assert rgb.std() > 0
+
+
+def test_a_second_person_joins_the_subject(people: list[Source]) -> None:
+    alone, together = Views(people, PLAIN), Views(people, dataclasses.replace(PLAIN, second=1.0))
+    areas = [[views(chance(seed), 96, 96)[1].mean() for seed in range(40)] for views in (alone, together)]
+    assert np.mean(areas[1]) > 1.15 * np.mean(areas[0])
+
+
+def test_shares_decide_how_often_a_source_is_taken() -> None:
+    people = samples(2)
+    dark = [dataclasses.replace(s, levels=tuple((rgb // 10, alpha) for rgb, alpha in s.levels)) for s in people]
+    views = Views([Source(people, share=0.8), Source(dark, share=0.2)], PLAIN)
+    count = sum(views(chance(seed), 32, 32)[0].max() < 80 for seed in range(200))
+    assert 20 <= count <= 65
+
+
+def test_how_much_is_seen_is_the_sources_choice() -> None:
+    near, whole = (Views([Source(samples(4), seen=seen)], PLAIN) for seen in ((0.2, 0.3), (1.0, 1.1)))
+    shares = [np.mean([views(chance(seed), 96, 64)[1].mean() for seed in range(30)]) for views in (near, whole)]
+    assert shares[0] > shares[1] + 0.1
+
+
+def test_a_probability_beyond_one_is_refused() -> None:
+    with pytest.raises(OptionError, match="grey"):
+        ViewSettings(grey=1.5)
