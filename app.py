@@ -3,10 +3,14 @@
 import streamlit as st
 
 from arena.ui.assets import ICON
-from arena.ui.pages import compare
+from arena.ui.pages import compare, replace
 
 st.set_page_config(page_title="Portrait Blur Arena", page_icon=ICON, layout="wide")
 
 st.navigation(
-    [st.Page(compare.page, title="Compare", icon=":material/compare:", default=True)], position="hidden"
+    [
+        st.Page(compare.page, title="Compare models", url_path="compare", default=True),
+        st.Page(replace.page, title="Replace background", url_path="replace-background"),
+    ],
+    position="top",
 ).run()

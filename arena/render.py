@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from arena.catalog import get_card
-from arena.compose import blur_plate, composite, cutout, mask_overlay
+from arena.compose import Gradient, Plain, Transparent, blur_background, cutout, mask_overlay, replace_background
+from arena.finish import DEFAULT_KERNEL, Effect, Finish, finish_to_mapping, read_backdrop
 from arena.photo import encode
-from arena.refine import feather
+from arena.refine import feather, refine
 from arena.refine.foreground import estimate_foreground
 
 if TYPE_CHECKING:
@@ -19,29 +23,188 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arena.comparison import Result
+    from arena.finish import Backdrop, OwnColours
     from arena.matte import Matte
     from arena.photo import Photo
+    from arena.refine import RefineOptions
 
     Pixels = NDArray[np.uint8]
+    Alpha = NDArray[np.float32]
 
-DEFAULT_KERNEL = 101
-"""Blur strength of page and shell: the look of a fast portrait lens on a photo of a few megapixels."""
-
-Picture = Literal["masks", "alpha", "blurred", "cutout"]
+Picture = Literal["masks", "alpha", "blurred", "replaced", "cutout"]
 PICTURES: tuple[Picture, ...] = ("masks", "alpha", "blurred", "cutout")
-"""What is written for each photo and model, by the name of its folder."""
+"""What is written for each photo and model, by the name of its folder; "replaced" where a background was given."""
+
+EFFECT_PICTURES: dict[Effect, Picture] = {
+    Effect.BLUR: "blurred",
+    Effect.REPLACE: "replaced",
+    Effect.CUTOUT: "cutout",
+}
+"""The picture that an effect makes."""
+
+_EFFECTS = {picture: effect for effect, picture in EFFECT_PICTURES.items()}
+_AS_IS = Finish()
 
 
-def compositing_alpha(matte: Matte) -> NDArray[np.float32]:
+def refined_alpha(rgb: Pixels, alpha: Alpha, options: RefineOptions) -> Alpha:
+    """A matte after its refinement.
+
+    Args:
+        rgb: uint8, H x W x 3, the photo.
+        alpha: float32, H x W, the model's.
+        options: What to do.
+
+    Returns:
+        float32, H x W, 0 to 1; ``alpha`` itself if nothing is to be done.
+    """
+    return alpha if options.changes_nothing else refine(alpha, rgb, options)
+
+
+def compositing_alpha(alpha: Alpha, matte: Matte, options: RefineOptions) -> Alpha:
     """The alpha to composite with: hard outlines are feathered if the card says that they need it.
 
     Args:
-        matte: A matte of any kind.
+        alpha: float32, H x W, refined.
+        matte: The matte that it comes from.
+        options: How it was refined: what has been feathered there is not feathered again.
 
     Returns:
         float32, H x W, 0 to 1.
     """
-    return feather(matte.alpha) if get_card(matte.model).needs_feather else matte.alpha
+    return feather(alpha) if _is_hard(matte, options) and options.feather_sigma == 0 else alpha
+
+
+def _is_hard(matte: Matte, options: RefineOptions) -> bool:
+    """Whether the outline says nothing of mixed colours: the model's is hard and nothing has looked at the photo."""
+    return get_card(matte.model).needs_feather and not options.needs_photo
+
+
+def subject_colours(
+    rgb: Pixels, alpha: Alpha, matte: Matte, options: RefineOptions, colours: OwnColours = "auto"
+) -> Pixels:
+    """The subject's own colours where it mixes with the background, so that no fringe of it is carried along.
+
+    Args:
+        rgb: uint8, H x W x 3.
+        alpha: float32, H x W, what is composited with.
+        matte: The matte that it comes from.
+        options: How that was refined.
+        colours: As in :class:`arena.finish.Finish`.
+
+    Returns:
+        uint8, H x W x 3; ``rgb`` itself where nothing is to be estimated: with ``"off"``, and with ``"auto"`` for a
+        hard outline, whose softened edge says nothing of mixed colours.
+    """
+    if colours == "off" or (colours == "auto" and _is_hard(matte, options)):
+        return rgb
+    return estimate_foreground(rgb, alpha, method="multilevel" if colours == "multilevel" else "fast")
+
+
+def apply_effect(front: Pixels, rgb: Pixels, alpha: Alpha, finish: Finish) -> Pixels:
+    """The effect alone: what page and files have in common, at any size.
+
+    Args:
+        front: uint8, H x W x 3, the subject's colours.
+        rgb: uint8, H x W x 3, the photo.
+        alpha: float32, H x W, what is composited with.
+        finish: The effect and its settings, in pixels of these arrays.
+
+    Returns:
+        uint8, H x W x 3, or H x W x 4 with straight alpha where the background is transparent.
+    """
+    match finish.effect:
+        case Effect.BLUR:
+            return blur_background(rgb, alpha, finish.kernel, foreground=front)
+        case Effect.CUTOUT:
+            return cutout(front, alpha)
+        case Effect.REPLACE:
+            return replace_background(
+                rgb,
+                alpha,
+                _pixels_of(finish.background),
+                foreground=front,
+                fit=finish.fit,
+                anchor=finish.anchor,
+                scale=finish.background_scale,
+                fill=finish.fill,
+                kernel=finish.background_kernel,
+                subject=finish.subject,
+                harmonise=finish.harmonise,
+                light_wrap=finish.light_wrap,
+                linear=finish.linear,
+            )
+
+
+def _pixels_of(background: Backdrop) -> Pixels | Plain | Gradient | Transparent:
+    if isinstance(background, (Plain, Gradient, Transparent)):
+        return background
+    return background.rgb if background.rgba is None else background.rgba
+
+
+class _Subject:
+    """A photo and its refined matte; what several pictures share is worked out once, when the first asks for it."""
+
+    def __init__(self, photo: Photo, matte: Matte, finish: Finish) -> None:
+        self._photo, self._matte, self._finish = photo, matte, finish
+
+    @cached_property
+    def refined(self) -> Alpha:
+        """The matte after its refinement."""
+        return refined_alpha(self._photo.rgb, self._matte.alpha, self._finish.refine)
+
+    @cached_property
+    def _alpha(self) -> Alpha:
+        return compositing_alpha(self.refined, self._matte, self._finish.refine)
+
+    @cached_property
+    def _colours(self) -> Pixels:
+        return self._estimated(self._photo.rgb)
+
+    @cached_property
+    def _straight_colours(self) -> Pixels:
+        # Without transparency the two are one picture.
+        return self._colours if self._photo.rgba is None else self._estimated(self._photo.straight_rgb)
+
+    def _estimated(self, rgb: Pixels) -> Pixels:
+        return subject_colours(rgb, self._alpha, self._matte, self._finish.refine, self._finish.colours)
+
+    def picture(self, effect: Effect) -> Pixels:
+        """What an effect makes of it: uint8, H x W x 3 or H x W x 4."""
+        finish = dataclasses.replace(self._finish, effect=effect)
+        if effect is Effect.BLUR:
+            if finish.kernel == 1:
+                return self._photo.rgb.copy()
+            return apply_effect(self._colours, self._photo.rgb, self._alpha, finish)
+        alpha = self._photo.cutout_alpha(self._alpha)
+        return apply_effect(self._straight_colours, self._photo.straight_rgb, alpha, finish)
+
+    def png(self, picture: Picture) -> bytes:
+        """The file of a picture."""
+        match picture:
+            case "masks":
+                return encode(mask_overlay(self._photo.rgb, self.refined))
+            case "alpha":
+                return encode(np.rint(self.refined * np.float32(65535)).astype(np.uint16))
+            case "blurred" | "replaced" | "cutout":
+                return encode(self.picture(_EFFECTS[picture]), exif=self._photo.exif)
+
+
+def render_finish(photo: Photo, matte: Matte, finish: Finish = _AS_IS) -> Pixels:
+    """The finished picture.
+
+    Args:
+        photo: The photo.
+        matte: Its matte.
+        finish: What becomes of them; by default, the background is blurred.
+
+    Returns:
+        uint8, H x W x 3, or H x W x 4 with straight alpha where the background is transparent. What was transparent
+        in the file belongs to the background of a cut-out or a replacement.
+
+    Raises:
+        OptionError: A setting does not fit the photo.
+    """
+    return _Subject(photo, matte, finish).picture(finish.effect)
 
 
 def render_blur(photo: Photo, matte: Matte, kernel: int = DEFAULT_KERNEL) -> Pixels:
@@ -55,39 +218,7 @@ def render_blur(photo: Photo, matte: Matte, kernel: int = DEFAULT_KERNEL) -> Pix
     Returns:
         uint8, H x W x 3.
     """
-    alpha = compositing_alpha(matte)
-    return blur_over(subject_colours(photo.rgb, alpha, matte), photo.rgb, alpha, kernel)
-
-
-def subject_colours(rgb: Pixels, alpha: NDArray[np.float32], matte: Matte) -> Pixels:
-    """The subject's own colours where it mixes with the background, so that no fringe of it is carried along.
-
-    Args:
-        rgb: uint8, H x W x 3.
-        alpha: float32, H x W, what is composited with.
-        matte: The matte that it comes from.
-
-    Returns:
-        uint8, H x W x 3; ``rgb`` itself for a hard outline, whose softened edge says nothing of mixed colours.
-    """
-    return rgb if get_card(matte.model).needs_feather else estimate_foreground(rgb, alpha)
-
-
-def blur_over(foreground: Pixels, rgb: Pixels, alpha: NDArray[np.float32], kernel: int) -> Pixels:
-    """A subject before the blurred background of its photo.
-
-    Args:
-        foreground: uint8, H x W x 3, the subject's colours.
-        rgb: uint8, H x W x 3, the photo.
-        alpha: float32, H x W, 0 to 1.
-        kernel: Odd size of the Gaussian kernel in pixels; 1 gives back the photo.
-
-    Returns:
-        uint8, H x W x 3.
-    """
-    if kernel == 1:
-        return rgb.copy()
-    return composite(foreground, blur_plate(rgb, alpha, kernel=kernel), alpha)
+    return render_finish(photo, matte, Finish(kernel=kernel))
 
 
 def render_cutout(photo: Photo, matte: Matte) -> Pixels:
@@ -100,54 +231,68 @@ def render_cutout(photo: Photo, matte: Matte) -> Pixels:
     Returns:
         uint8, H x W x 4, straight alpha; what was transparent in the file stays so.
     """
-    alpha = compositing_alpha(matte)
-    return cutout(subject_colours(photo.straight_rgb, alpha, matte), photo.cutout_alpha(alpha))
+    return render_finish(photo, matte, Finish(Effect.CUTOUT))
 
 
-def render_overlay(photo: Photo, matte: Matte) -> Pixels:
+def render_replace(photo: Photo, matte: Matte, background: Backdrop | str | Path, finish: Finish = _AS_IS) -> Pixels:
+    """The subject before another background.
+
+    Args:
+        photo: The photo.
+        matte: Its matte.
+        background: A picture, ``Plain``, ``Gradient`` or ``Transparent``; or the path or the words of one, see
+            :func:`arena.finish.read_backdrop`.
+        finish: How it is laid there; its effect and its background do not count.
+
+    Returns:
+        uint8, H x W x 3, or H x W x 4 with straight alpha where the background is transparent.
+
+    Raises:
+        OptionError: There is no such background, or a setting does not fit the photo.
+        PhotoError: The background is a file and no picture.
+    """
+    backdrop = read_backdrop(str(background)) if isinstance(background, (str, Path)) else background
+    return render_finish(photo, matte, dataclasses.replace(finish, effect=Effect.REPLACE, background=backdrop))
+
+
+def render_overlay(photo: Photo, matte: Matte, options: RefineOptions = _AS_IS.refine) -> Pixels:
     """The photo with the mask drawn over it.
 
     Args:
         photo: The photo.
         matte: Its matte.
+        options: How the matte is refined before.
 
     Returns:
         uint8, H x W x 3.
     """
-    return mask_overlay(photo.rgb, matte.alpha)
+    return mask_overlay(photo.rgb, refined_alpha(photo.rgb, matte.alpha, options))
 
 
-def render_png(picture: Picture, photo: Photo, matte: Matte, kernel: int = DEFAULT_KERNEL) -> bytes:
+def render_png(picture: Picture, photo: Photo, matte: Matte, finish: Finish = _AS_IS) -> bytes:
     """One of the pictures as a PNG file.
 
     Args:
-        picture: ``"masks"`` (overlay), ``"alpha"`` (16-bit grey), ``"blurred"`` or ``"cutout"``.
+        picture: ``"masks"`` (overlay), ``"alpha"`` (16-bit grey), or an effect's: ``"blurred"``, ``"replaced"``,
+            ``"cutout"``.
         photo: The photo.
         matte: Its matte.
-        kernel: Blur strength of ``"blurred"``.
+        finish: Refinement, and the settings of the effect; the picture, not ``finish.effect``, says which effect.
 
     Returns:
-        The file's bytes, with an sRGB profile and, for blurred photo and cut-out, the EXIF block of the original.
+        The file's bytes, with an sRGB profile and, for effects, the EXIF block of the original.
     """
-    match picture:
-        case "masks":
-            return encode(render_overlay(photo, matte))
-        case "alpha":
-            return encode(np.rint(matte.alpha * np.float32(65535)).astype(np.uint16))
-        case "blurred":
-            return encode(render_blur(photo, matte, kernel), exif=photo.exif)
-        case "cutout":
-            return encode(render_cutout(photo, matte), exif=photo.exif)
+    return _Subject(photo, matte, finish).png(picture)
 
 
 def result_files(
-    result: Result, kernel: int = DEFAULT_KERNEL, pictures: Iterable[Picture] = PICTURES
+    result: Result, finish: Finish = _AS_IS, pictures: Iterable[Picture] = PICTURES
 ) -> Iterator[tuple[str, bytes]]:
     """The files of one result, made one by one.
 
     Args:
         result: A result; one without a subject or with an error has no files.
-        kernel: Blur strength.
+        finish: Refinement and effect.
         pictures: Which ones.
 
     Yields:
@@ -155,21 +300,21 @@ def result_files(
     """
     if result.photo is None or result.matte is None or not result.found:
         return
+    subject = _Subject(result.photo, result.matte, finish)
     for picture in pictures:
-        path = f"{result.photo_name}/{picture}/{result.model}.png"
-        yield path, render_png(picture, result.photo, result.matte, kernel)
+        yield f"{result.photo_name}/{picture}/{result.model}.png", subject.png(picture)
 
 
 class Summary:
-    """``results.json``: per photo and model found, seconds, device, size and error. Keeps numbers, not pictures."""
+    """``results.json``: the options, and per photo and model found, seconds, device, size and error. No pictures."""
 
-    def __init__(self, kernel: int = DEFAULT_KERNEL) -> None:
+    def __init__(self, finish: Finish = _AS_IS) -> None:
         """Start without results.
 
         Args:
-            kernel: The blur strength that the pictures are made with.
+            finish: What the pictures are made with. Its kernel is always noted, the rest where it is not the default.
         """
-        self._kernel = kernel
+        self._options = {"kernel": finish.kernel} | finish_to_mapping(finish)
         self._photos: dict[str, dict[str, Any]] = {}
 
     def add(self, result: Result) -> None:
@@ -182,4 +327,4 @@ class Summary:
 
     def to_json(self) -> str:
         """The file's text."""
-        return json.dumps({"kernel": self._kernel, "photos": self._photos}, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(self._options | {"photos": self._photos}, indent=2, ensure_ascii=False) + "\n"

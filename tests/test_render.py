@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -13,22 +13,38 @@ import pytest
 from PIL import Image
 
 from arena.comparison import Result
+from arena.compose import (
+    Placement,
+    Plain,
+    Transparent,
+    blur_plate,
+    composite,
+    mask_overlay,
+    replace_background,
+)
 from arena.errors import PhotoError
+from arena.finish import DEFAULT_KERNEL, Effect, Finish, finish_from_mapping
 from arena.matte import Matte, MatteKind
-from arena.photo import Photo
+from arena.photo import Photo, save
+from arena.refine import PRESETS, RefineOptions, refine
+from arena.refine.foreground import estimate_foreground
 from arena.render import (
     Summary,
     compositing_alpha,
     render_blur,
     render_cutout,
+    render_finish,
     render_overlay,
     render_png,
+    render_replace,
     result_files,
+    subject_colours,
 )
 from tests.fakes import disc, make_card
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -45,12 +61,86 @@ def matte(photo: Photo) -> Matte:
 
 
 def test_only_hard_outlines_are_feathered(matte: Matte) -> None:
-    assert compositing_alpha(matte) is matte.alpha
+    assert compositing_alpha(matte.alpha, matte, RefineOptions()) is matte.alpha
     hard = dataclasses.replace(matte, alpha=np.round(matte.alpha), model="hard")
-    soft = compositing_alpha(hard)
+    soft = compositing_alpha(hard.alpha, hard, RefineOptions())
     assert np.unique(soft).size > 50
     assert soft.min() >= 0
     assert soft.max() <= 1
+
+
+def test_an_outline_that_was_refined_is_not_feathered_again(matte: Matte) -> None:
+    hard = dataclasses.replace(matte, alpha=np.round(matte.alpha), model="hard")
+    for options in (RefineOptions(feather_sigma=2.0), RefineOptions(guided_radius=3.0)):
+        assert compositing_alpha(hard.alpha, hard, options) is hard.alpha
+    assert compositing_alpha(hard.alpha, hard, RefineOptions(components=1)) is not hard.alpha
+
+
+def test_own_colours_are_estimated_for_soft_edges_unless_told(photo: Photo, matte: Matte) -> None:
+    options = RefineOptions()
+    assert subject_colours(photo.rgb, matte.alpha, matte, options, "off") is photo.rgb
+    fast = subject_colours(photo.rgb, matte.alpha, matte, options)
+    np.testing.assert_array_equal(fast, subject_colours(photo.rgb, matte.alpha, matte, options, "fast"))
+    quality = subject_colours(photo.rgb, matte.alpha, matte, options, "multilevel")
+    assert (fast != photo.rgb).any()
+    assert (quality != fast).any()
+    hard = dataclasses.replace(matte, model="hard")
+    assert subject_colours(photo.rgb, matte.alpha, hard, options) is photo.rgb
+    np.testing.assert_array_equal(subject_colours(photo.rgb, matte.alpha, hard, options, "fast"), fast)
+    # Once the photo has had its say on the edge, the outline is no longer the model's hard one.
+    np.testing.assert_array_equal(subject_colours(photo.rgb, matte.alpha, hard, RefineOptions(guided_radius=3.0)), fast)
+
+
+def test_refinement_comes_before_every_picture(photo: Photo, matte: Matte) -> None:
+    grown = RefineOptions(grow=20.0)
+    alpha = refine(matte.alpha, photo.rgb, grown)
+    assert alpha.sum() > matte.alpha.sum()
+    np.testing.assert_array_equal(
+        render_finish(photo, matte, Finish(Effect.CUTOUT, refine=grown))[..., 3], np.rint(alpha * 255)
+    )
+    np.testing.assert_array_equal(render_overlay(photo, matte, grown), mask_overlay(photo.rgb, alpha))
+    refined = dataclasses.replace(matte, alpha=alpha)
+    np.testing.assert_array_equal(render_finish(photo, matte, Finish(refine=grown)), render_blur(photo, refined))
+    with Image.open(io.BytesIO(render_png("alpha", photo, matte, Finish(refine=grown)))) as image:
+        np.testing.assert_allclose(np.asarray(image) / 65535, alpha, atol=1e-5)
+
+
+def test_a_replacement_is_the_compositors(photo: Photo, matte: Matte) -> None:
+    finish = Finish(background_kernel=9, harmonise=0.5, light_wrap=0.5, linear=True, subject=Placement(0.1))
+    backdrop = Photo.from_array(np.full((40, 40, 3), (10, 60, 200), np.uint8))
+    expected = replace_background(
+        photo.rgb,
+        matte.alpha,
+        backdrop.rgb,
+        foreground=estimate_foreground(photo.rgb, matte.alpha),
+        kernel=9,
+        harmonise=0.5,
+        light_wrap=0.5,
+        linear=True,
+        subject=Placement(0.1),
+    )
+    np.testing.assert_array_equal(render_replace(photo, matte, backdrop, finish), expected)
+
+
+def test_a_replacement_takes_words_and_files(photo: Photo, matte: Matte, tmp_path: Path) -> None:
+    outside = matte.alpha == 0
+    assert (render_replace(photo, matte, "navy")[outside] == (0, 0, 128)).all()
+    path = save(tmp_path / "red.png", np.full((5, 5, 3), (255, 0, 0), np.uint8))
+    assert (render_replace(photo, matte, path)[outside] == (255, 0, 0)).all()
+    assert (render_replace(photo, matte, str(path))[outside] == (255, 0, 0)).all()
+    np.testing.assert_array_equal(render_replace(photo, matte, Transparent()), render_cutout(photo, matte))
+
+
+def test_a_transparent_backdrop_picture_lies_on_the_fill(photo: Photo, matte: Matte) -> None:
+    glass = Photo.from_array(np.zeros((96, 128, 4), np.uint8))
+    replaced = render_replace(photo, matte, glass, Finish(fill=(1, 2, 3)))
+    assert (replaced[matte.alpha == 0] == (1, 2, 3)).all()
+
+
+def test_the_inside_of_a_transparent_photo_shows_the_new_background(matte: Matte) -> None:
+    pixels = np.full((96, 128, 4), 200, np.uint8)
+    pixels[..., 3] = 0
+    assert (render_replace(Photo.from_array(pixels), matte, "navy") == (0, 0, 128)).all()
 
 
 def test_the_subject_stays_and_the_background_is_blurred(photo: Photo, matte: Matte) -> None:
@@ -75,6 +165,13 @@ def test_no_fringe_of_the_old_background_is_carried_along() -> None:
     # A hard outline says nothing of mixed colours.
     hard = render_cutout(photo, Matte(np.round(soft), MatteKind.BINARY, "hard"))
     np.testing.assert_array_equal(hard[..., :3], photo.rgb)
+
+
+def test_the_subject_of_a_blur_has_its_own_colours(photo: Photo, matte: Matte) -> None:
+    own = estimate_foreground(photo.rgb, matte.alpha)
+    assert (own != photo.rgb).any()
+    expected = composite(own, blur_plate(photo.rgb, matte.alpha, 31), matte.alpha)
+    np.testing.assert_array_equal(render_blur(photo, matte, 31), expected)
 
 
 def test_kernel_one_gives_back_the_photo(photo: Photo, matte: Matte) -> None:
@@ -103,9 +200,36 @@ def test_the_alpha_file_holds_sixteen_bits(photo: Photo, matte: Matte) -> None:
 
 
 def test_files_lie_by_photo_picture_and_model(photo: Photo, matte: Matte) -> None:
-    files = dict(result_files(Result("me", "soft", photo=photo, matte=matte), 31))
+    files = dict(result_files(Result("me", "soft", photo=photo, matte=matte), Finish(kernel=31)))
     assert sorted(files) == ["me/alpha/soft.png", "me/blurred/soft.png", "me/cutout/soft.png", "me/masks/soft.png"]
     assert all(Photo.open(contents).size == photo.size for contents in files.values())
+
+
+def test_the_replaced_picture_is_written_where_it_is_asked_for(photo: Photo, matte: Matte) -> None:
+    finish = Finish(kernel=31, background=Plain((0, 0, 128)))
+    files = dict(result_files(Result("me", "soft", photo=photo, matte=matte), finish, ("blurred", "replaced")))
+    assert sorted(files) == ["me/blurred/soft.png", "me/replaced/soft.png"]
+    np.testing.assert_array_equal(Photo.open(files["me/blurred/soft.png"]).rgb, render_blur(photo, matte, 31))
+    np.testing.assert_array_equal(Photo.open(files["me/replaced/soft.png"]).rgb, render_replace(photo, matte, "navy"))
+
+
+def test_pictures_of_one_result_share_the_refinement(
+    photo: Photo, matte: Matte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def counted(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*values: Any, **options: Any) -> Any:
+            calls.append(name)
+            return step(*values, **options)
+
+        return run
+
+    monkeypatch.setattr("arena.render.refine", counted("refine", refine))
+    monkeypatch.setattr("arena.render.estimate_foreground", counted("colours", estimate_foreground))
+    finish = Finish(refine=RefineOptions(grow=10.0))
+    assert len(dict(result_files(Result("me", "soft", photo=photo, matte=matte), finish))) == 4
+    assert sorted(calls) == ["colours", "refine"]
 
 
 def test_nobody_and_nothing_have_no_files(photo: Photo, matte: Matte) -> None:
@@ -115,10 +239,21 @@ def test_nobody_and_nothing_have_no_files(photo: Photo, matte: Matte) -> None:
 
 
 def test_a_summary_is_json_by_photo_and_model(photo: Photo, matte: Matte) -> None:
-    summary = Summary(31)
+    summary = Summary(Finish(kernel=31))
     summary.add(Result("me", "soft", photo=photo, matte=matte, device="cpu"))
     summary.add(Result("me", "hard", error=PhotoError("Broken.", "Mend it.")))
     read = json.loads(summary.to_json())
     assert read["kernel"] == 31
     assert read["photos"]["me"]["soft"]["found"] is True
     assert read["photos"]["me"]["hard"]["error"] == "Broken. Mend it."
+    assert set(read) == {"kernel", "photos"}
+
+
+def test_a_summary_notes_the_options_that_are_not_the_default() -> None:
+    finish = Finish(Effect.REPLACE, refine=PRESETS["hair"], background=Plain((0, 0, 128)))
+    read = json.loads(Summary(finish).to_json())
+    assert read["kernel"] == DEFAULT_KERNEL
+    assert read["effect"] == "replace"
+    assert read["background"] == {"source": "#000080"}
+    del read["photos"]
+    assert finish_from_mapping(read) == finish

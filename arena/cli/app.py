@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 import arena
-from arena.cli import catalog, compare, doctor, fetch, page, pictures
+from arena.cli import catalog, compare, doctor, fetch, page, pictures, train
 
 app = typer.Typer(
     name="arena",
-    help="Compare portrait segmentation models on your own photos, and blur their backgrounds.",
+    help="Compare portrait segmentation models on your own photos, and blur or replace their backgrounds.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=True,
@@ -21,10 +21,12 @@ app = typer.Typer(
 app.command("app")(page.app)
 app.command("compare")(compare.compare)
 app.command("blur")(pictures.blur)
+app.command("replace")(pictures.replace)
 app.command("cutout")(pictures.cutout)
 app.command("models")(catalog.models)
 app.command("fetch")(fetch.fetch)
 app.command("doctor")(doctor.doctor)
+app.add_typer(train.train, name="train")
 
 
 def _version(value: bool) -> None:
@@ -39,4 +41,4 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    """Compare portrait segmentation models on your own photos, and blur their backgrounds."""
+    """Compare portrait segmentation models on your own photos, and blur or replace their backgrounds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from arena.catalog import DEFAULT_MODEL, get_card
 from arena.cli.console import EXIT_FAILED, err, out, print_error, print_licence_notices
-from arena.cli.options import DeviceOption, KernelOption, PromptOption, check_kernel, prompts_for
+from arena.cli.finishing import BackgroundFlags, BlurFlags, ConfigOption, RefineFlags, read_finish
+from arena.cli.flags import spread
+from arena.cli.options import DeviceOption, PromptOption, prompts_for
 from arena.wording import format_seconds, format_transfer
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from arena.errors import ArenaError
 
 
+@spread
 def compare(
     photos: Annotated[
         list[str],
@@ -27,19 +31,23 @@ def compare(
     folder: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", show_default=False, help="Folder for the pictures.")
     ],
+    strength: BlurFlags,
+    background: BackgroundFlags,
+    refine: RefineFlags,
     models: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", metavar="KEY", help=f"A model; repeat for more. Default: {DEFAULT_MODEL}."),
     ] = None,
-    kernel: KernelOption = 101,
     device: DeviceOption = "auto",
     prompt: PromptOption = None,
+    config: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json to standard output.")] = False,
 ) -> None:
     """Run models on photos and write what each makes of them.
 
-    For every photo and model: DIR/PHOTO/masks/KEY.png (overlay), alpha/KEY.png (16-bit grey), blurred/KEY.png and
-    cutout/KEY.png; and DIR/results.json with timings, sizes and errors.
+    For every photo and model, below DIR/PHOTO: masks/KEY.png (overlay),
+    alpha/KEY.png (16-bit grey), blurred/KEY.png, cutout/KEY.png and, with a
+    background, replaced/KEY.png. DIR/results.json has options, timings and errors.
 
     The exit code is 0 if everything worked, 1 if something failed (named at the end), 2 if the command was wrong.
     """
@@ -47,13 +55,14 @@ def compare(
     from arena.comparison import compare as run  # noqa: PLC0415
     from arena.comparison import find_photos  # noqa: PLC0415
     from arena.photo import write_file  # noqa: PLC0415
-    from arena.render import Summary, result_files  # noqa: PLC0415
+    from arena.render import PICTURES, Summary, result_files  # noqa: PLC0415
 
-    check_kernel(kernel)
+    finish = read_finish("blur", config, strength, background, refine)
+    pictures = (*PICTURES, "replaced") if finish.has_background else PICTURES
     keys = list(dict.fromkeys(models or [DEFAULT_MODEL]))
     prompts = prompts_for(keys, prompt)
     print_licence_notices(keys)
-    summary = Summary(kernel)
+    summary = Summary(finish)
     failures: list[tuple[str, ArenaError]] = []
     count = 0
     with Progress(
@@ -67,8 +76,10 @@ def compare(
         lines = _Lines(progress)
         for result in run(find_photos(photos), keys, device=device, prompts=prompts, on_event=lines.show):
             count += 1
-            for path, contents in result_files(result, kernel):
-                write_file(folder / path, contents)
+            # pymatting prints its warnings to where --json promises nothing but JSON.
+            with redirect_stdout(sys.stderr):
+                for path, contents in result_files(result, finish, pictures):
+                    write_file(folder / path, contents)
             summary.add(result)
             if result.error is not None:
                 failures.append((_subject(result), result.error))

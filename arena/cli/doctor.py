@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+from arena.catalog import DEFAULT_MODEL, get_card
 from arena.cli.console import EXIT_FAILED
 from arena.cli.options import DeviceOption
 
 
 def doctor(
     keys: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY...", show_default=False, help="Models to try; default: classic.")
+        list[str] | None,
+        typer.Argument(metavar="KEY...", show_default=False, help=f"Models to try; default: {DEFAULT_MODEL}."),
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
@@ -21,8 +23,7 @@ def doctor(
 
     The report is plain text to paste into an issue. The exit code is 1 if a check failed.
     """
-    from arena.catalog import DEFAULT_MODEL, get_card  # noqa: PLC0415 - --help does not wait for these
-    from arena.doctor import Status, check_installation, check_model  # noqa: PLC0415
+    from arena.doctor import Status, check_installation, check_model  # noqa: PLC0415 - --help does not wait for it
 
     wanted = list(dict.fromkeys(keys or [DEFAULT_MODEL]))
     for key in wanted:

@@ -15,10 +15,6 @@ ModelOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option("--device", "-d", metavar="DEVICE", help="auto, cpu, mps, cuda or cuda:N.", show_default=True)
 ]
-KernelOption = Annotated[
-    int,
-    typer.Option("--kernel", "-k", min=1, max=255, help="Blur strength: odd size of the Gaussian kernel in pixels."),
-]
 QualityOption = Annotated[int, typer.Option("--quality", min=1, max=100, help="Quality of a JPEG or WebP result.")]
 PromptOption = Annotated[
     str | None,
@@ -27,19 +23,6 @@ PromptOption = Annotated[
     ),
 ]
 PhotoArgument = Annotated[Path, typer.Argument(metavar="PHOTO", show_default=False, help="The photo.")]
-
-
-def check_kernel(kernel: int) -> None:
-    """Refuse an even kernel before any model is loaded.
-
-    Args:
-        kernel: Size of the blur kernel in pixels.
-
-    Raises:
-        OptionError: It is even: a kernel needs a pixel in its middle.
-    """
-    if kernel % 2 == 0:
-        raise OptionError(f"A kernel of {kernel} pixels has no middle.", f"Use {kernel - 1} or {kernel + 1}.")
 
 
 def prompts_for(keys: list[str], prompt: str | None) -> dict[str, dict[str, str]]:

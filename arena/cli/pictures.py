@@ -1,4 +1,4 @@
-"""``arena blur`` and ``arena cutout``: one photo in, one picture out."""
+"""``arena blur``, ``arena replace`` and ``arena cutout``: one photo in, one picture out."""
 
 from __future__ import annotations
 
@@ -9,63 +9,98 @@ import typer
 
 from arena.catalog import DEFAULT_MODEL, get_card
 from arena.cli.console import EXIT_FAILED, err, print_licence_notices
+from arena.cli.finishing import BackgroundFlags, BlurFlags, ConfigOption, RefineFlags, read_finish
+from arena.cli.flags import spread
 from arena.cli.options import (
     DeviceOption,
-    KernelOption,
     ModelOption,
     PhotoArgument,
     PromptOption,
     QualityOption,
-    check_kernel,
     prompts_for,
 )
+from arena.errors import OptionError
 
 if TYPE_CHECKING:
+    from arena.finish import Finish
     from arena.matte import Matte
     from arena.photo import Photo
 
+OutputOption = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Where to: .jpg, .png or .webp."),
+]
+TransparentOutputOption = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Where to: .png or .webp."),
+]
 
+
+@spread
 def blur(
     source: PhotoArgument,
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Where to: .jpg, .png or .webp."),
-    ],
+    output: OutputOption,
+    strength: BlurFlags,
+    refine: RefineFlags,
     model: ModelOption = DEFAULT_MODEL,
-    kernel: KernelOption = 101,
     device: DeviceOption = "auto",
     prompt: PromptOption = None,
     quality: QualityOption = 92,
+    config: ConfigOption = None,
 ) -> None:
     """Blur a photo's background."""
-    from arena.photo import format_of, save  # noqa: PLC0415 - --help does not wait for Pillow
-    from arena.render import render_blur  # noqa: PLC0415 - nor for OpenCV
-
-    check_kernel(kernel)
-    format_of(output)
-    photo, matte = _segment(source, model, device, prompt)
-    save(output, render_blur(photo, matte, kernel), quality=quality, exif=photo.exif)
-    _report(output, matte)
+    finish = read_finish("blur", config, strength, refine)
+    _make(source, output, finish, model, device, prompt, quality)
 
 
-def cutout(
+@spread
+def replace(
     source: PhotoArgument,
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Where to: .png or .webp."),
-    ],
+    output: OutputOption,
+    background: BackgroundFlags,
+    refine: RefineFlags,
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     prompt: PromptOption = None,
     quality: QualityOption = 92,
+    config: ConfigOption = None,
+) -> None:
+    """Put the people of a photo in front of another background: a picture, a colour, a gradient, or none."""
+    finish = read_finish("replace", config, background, refine)
+    if not finish.has_background:
+        raise OptionError(
+            "No background was named.",
+            "Add --background with a picture, a colour, a gradient or transparent"
+            + (f", or source under [background] in {config}." if config else "."),
+        )
+    _make(source, output, finish, model, device, prompt, quality)
+
+
+@spread
+def cutout(
+    source: PhotoArgument,
+    output: TransparentOutputOption,
+    refine: RefineFlags,
+    model: ModelOption = DEFAULT_MODEL,
+    device: DeviceOption = "auto",
+    prompt: PromptOption = None,
+    quality: QualityOption = 92,
+    config: ConfigOption = None,
 ) -> None:
     """Cut the people out of a photo, on transparency."""
-    from arena.photo import format_of, save  # noqa: PLC0415 - --help does not wait for Pillow
-    from arena.render import render_cutout  # noqa: PLC0415 - nor for OpenCV
+    finish = read_finish("cutout", config, refine)
+    _make(source, output, finish, model, device, prompt, quality)
 
-    format_of(output, transparent=True)
+
+def _make(
+    source: Path, output: Path, finish: Finish, model: str, device: str, prompt: str | None, quality: int
+) -> None:
+    from arena.photo import format_of, save  # noqa: PLC0415 - --help does not wait for Pillow
+    from arena.render import render_finish  # noqa: PLC0415 - nor for OpenCV
+
+    format_of(output, transparent=finish.is_transparent)
     photo, matte = _segment(source, model, device, prompt)
-    save(output, render_cutout(photo, matte), quality=quality, exif=photo.exif)
+    save(output, render_finish(photo, matte, finish), quality=quality, exif=photo.exif)
     _report(output, matte)
 
 

@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 REFERENCE_SIDE = 1000
 """Longer side in pixels of the picture that the lengths of :class:`RefineOptions` are meant for."""
 
+LIMITS: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "opening": (1, 99),
+        "closing": (1, 99),
+        "trimap_width": (0, 25),
+        "guided_radius": (0, 100),
+        "grow": (-25, 25),
+        "feather_sigma": (0, 100),
+    }
+)
+"""What is sensible in a file or on a command line. In code there is no limit: options that are scaled to a large photo
+exceed these."""
+
 Matting = Literal["off", "closed-form", "knn"]
 MATTINGS: tuple[Matting, ...] = get_args(Matting)
 
@@ -177,6 +190,9 @@ class RefineOptions:
         values: dict[str, Any] = {
             name: float(value) if name not in whole and is_whole(value) else value for name, value in mapping.items()
         }
+        for name, (least, most) in LIMITS.items():
+            if name in values:
+                checked_number(name, values[name], least, most)
         return replace(base or cls(), **values)
 
 

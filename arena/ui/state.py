@@ -1,4 +1,4 @@
-"""What the page remembers between reruns: every session key, and the typed ways to it."""
+"""What the pages remember between reruns: every session key, and the typed ways to it."""
 
 from __future__ import annotations
 
@@ -9,34 +9,65 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import streamlit as st
 
 from arena.catalog import DEFAULT_MODEL, Task, list_models
+from arena.ui.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from arena.comparison import Result
-    from arena.errors import ArenaError
     from arena.photo import Photo
-    from arena.samples import Sample
     from arena.ui.job import Job
     from arena.ui.previews import Preview
 
+COMPARE, REPLACE = "compare", "replace"
+"""The pages, as their workspaces and their widgets' keys name them."""
+
 
 class Key(StrEnum):
-    """Session keys. Widgets bear theirs, so that tests and style sheets find them."""
+    """Session keys. Widgets bear theirs, so that tests and style sheets find them.
+
+    What both pages have bears the page's name after it.
+    """
 
     SESSION = "session"
     DEVICE = "device"
     MODEL = "model"
     """Prefix: one check box a model."""
+    ONE_MODEL = "one_model"
     ALL_READY = "all_ready"
     NO_MODELS = "no_models"
     PROMPT = "prompt"
     UPLOADS = "uploads"
+    """Prefix: one uploader a page."""
     SAMPLE = "sample"
     """Prefix: one button a sample."""
+    REMOVE = "remove"
+    """Prefix: one button a photo that its uploader has forgotten."""
     RUN = "run"
     STOP = "stop"
+    EFFECT = "effect"
     KERNEL = "kernel"
+    BACKDROP = "backdrop"
+    """Prefix, as all that follow here: one control of the new background a page."""
+    BACKDROP_COLOUR = "backdrop_colour"
+    BACKDROP_START = "backdrop_start"
+    BACKDROP_END = "backdrop_end"
+    BACKDROP_DIRECTION = "backdrop_direction"
+    BACKDROP_SAMPLE = "backdrop_sample"
+    BACKDROP_UPLOAD = "backdrop_upload"
+    BACKDROP_FIT = "backdrop_fit"
+    BACKDROP_ANCHOR = "backdrop_anchor"
+    BACKDROP_KERNEL = "backdrop_kernel"
+    HARMONISE = "harmonise"
+    LIGHT_WRAP = "light_wrap"
+    SUBJECT_RIGHT = "subject_right"
+    SUBJECT_DOWN = "subject_down"
+    SUBJECT_SIZE = "subject_size"
+    PRESET = "preset"
+    """Prefix: one choice of a refinement a page."""
+    REFINE = "refine"
+    """Prefix: one control a step and page."""
+    CLEAN_COLOURS = "clean_colours"
     ORDER = "order"
     ORIGINAL = "original"
     PHOTO_TABS = "photo_tabs"
@@ -80,27 +111,17 @@ class Column(NamedTuple):
 
 
 @dataclass(slots=True)
-class PhotoEntry:
-    """One photo of the page: decoded, or why it could not be."""
+class Workspace:
+    """Everything that one page keeps and that is not a widget's value."""
 
-    identity: str
-    """Tells two uploads apart even if they have the same name."""
-    filename: str
-    photo: Photo | None = None
-    error: ArenaError | None = None
-    thumbnail: bytes | None = None
-    sample: Sample | None = None
-    """Set for a bundled sample."""
-
-
-@dataclass(slots=True)
-class Session:
-    """Everything the page keeps that is not a widget's value."""
-
-    samples: list[str] = field(default_factory=list)
-    """Bundled samples that were chosen, in that order."""
-    decoded: dict[str, PhotoEntry] = field(default_factory=dict)
-    """Photos by identity, so that no rerun decodes twice."""
+    name: str
+    """The page's."""
+    photos: Shelf = field(default_factory=Shelf)
+    """What was uploaded or taken from the samples."""
+    at_hand: dict[str, Photo] = field(default_factory=dict)
+    """Photos to run on, by digest, under their distinct names."""
+    backdrops: Shelf = field(default_factory=Shelf)
+    """The picture that was uploaded as a new background."""
     results: dict[ResultKey, Result] = field(default_factory=dict)
     """All that was computed for the photos at hand; a changed selection of models keeps it."""
     shown: list[Column] = field(default_factory=list)
@@ -113,6 +134,19 @@ class Session:
     """The run that is under way, or the last one."""
     prompt: str = ""
     """What that run tells the models that take a text."""
+
+
+@dataclass(slots=True)
+class Session:
+    """The workspaces of all pages: what is on one stays while another is looked at."""
+
+    compare: Workspace = field(default_factory=lambda: Workspace(COMPARE))
+    replace: Workspace = field(default_factory=lambda: Workspace(REPLACE))
+
+    @property
+    def workspaces(self) -> tuple[Workspace, ...]:
+        """All of them."""
+        return self.compare, self.replace
 
 
 def session() -> Session:
@@ -138,16 +172,3 @@ def choose_models(keys: Iterable[str]) -> None:
     wanted = set(keys)
     for card in list_models(task=Task.PORTRAIT):
         st.session_state[Key.MODEL.of(card.key)] = card.key in wanted
-
-
-def toggle_sample(name: str) -> None:
-    """Add a bundled sample to the photos, or take it away; for button callbacks.
-
-    Args:
-        name: The sample's key.
-    """
-    samples = session().samples
-    if name in samples:
-        samples.remove(name)
-    else:
-        samples.append(name)

@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from arena.catalog import get_card
 from arena.nets import U2Net
 from tests.e2e.conftest import serve, visit
-from tests.e2e.test_compare import RUN, screenshot
+from tests.e2e.test_compare import CLASSIC, RUN, choose, screenshot
 from tests.hub import HubEmulator, Knobs
 from tests.models.random_weights import random_state
 
@@ -83,12 +83,7 @@ def test_stop_ends_a_download_and_the_next_run_goes_on_from_there(
         page = here.page
         page.get_by_role("button", name="Use Astronaut").click()
         expect(page.get_by_role("button", name="Remove Astronaut")).to_be_visible()
-        page.get_by_role("button", name="None").click()
-        # A tick that arrives together with the press would be taken back by it.
-        expect(page.get_by_role("checkbox", name="Classic (GrabCut)")).not_to_be_checked()
-        box = page.get_by_role("checkbox", name="U²-Net Human", exact=True)
-        box.check(force=True)
-        expect(box).to_be_checked()
+        choose(page, "U²-Net Human")
         page.get_by_role("button", name=RUN).click()
         expect(page.get_by_text("U²-Net Human: downloading 1 of 5 MB")).to_be_visible(timeout=40_000)
         page.get_by_role("button", name="Stop").click()
@@ -110,6 +105,7 @@ def test_downloads_show_their_progress_and_failures_stay_in_their_columns(
         page = here.page
         page.get_by_role("button", name="Use Astronaut").click()
         expect(page.get_by_role("button", name="Remove Astronaut")).to_be_visible()
+        choose(page, CLASSIC)
         for label in ("RMBG 2.0", "U²-Net", "U²-Net Human", "U²-Net Small"):
             box = page.get_by_role("checkbox", name=label, exact=True)
             box.check(force=True)

@@ -269,3 +269,11 @@ def test_every_preset_has_its_line() -> None:
     assert list(PRESETS) == list(PRESET_WORDS)
     assert all(words.endswith(".") and "\n" not in words for words in PRESET_WORDS.values())
     assert set(MATTINGS) == {"off", "closed-form", "knn"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("grow", 40), ("opening", 201), ("feather_sigma", -1), ("guided_radius", 5000)]
+)
+def test_a_file_cannot_ask_for_hours_of_work(name: str, value: float) -> None:
+    with pytest.raises(OptionError, match=name):
+        RefineOptions.from_mapping({name: value})

@@ -5,83 +5,36 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-from streamlit.testing.v1 import AppTest
-
-from arena.models.pool import unload
+from arena.finish import Finish
 from arena.photo import encode
-from arena.ui import state
-from arena.ui.state import Key
-from tests.conftest import ROOT
-from tests.fakes import SlowSegmenter, make_card
+from arena.ui.state import COMPARE, Key
+from tests.fakes import SlowSegmenter
+from tests.ui.driving import memory, only_preview, run_on_sample, texts, until_done
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from streamlit.testing.v1 import AppTest
 
     from arena.photo import Photo
-
-
-@pytest.fixture
-def page(use_cards: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    use_cards(
-        make_card("disc", "DiscSegmenter", label="Disc"),
-        make_card("empty", "EmptySegmenter", label="Empty"),
-        make_card("broken", "BrokenSegmenter", label="Broken"),
-        make_card("slow", "SlowSegmenter", label="Slow"),
-        make_card("absent", "", label="Absent"),
-    )
-    monkeypatch.setattr(state, "DEFAULT_MODEL", "disc")
-    SlowSegmenter.gate.set()
-    yield AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
-    SlowSegmenter.gate.set()
-    unload()
-
-
-def until_done(page: AppTest) -> AppTest:
-    """Rerun as the polling fragment would, until the run has ended and its results are on the page."""
-    for _ in range(200):
-        page.run()
-        job = page.session_state[Key.SESSION].job
-        if not job.running and not job.has_news:
-            return page
-        time.sleep(0.05)
-    raise AssertionError("the run does not end")
-
-
-def run_on_sample(page: AppTest, *models: str) -> AppTest:
-    page.run()
-    page.button(key=Key.SAMPLE.of("astronaut")).click().run()
-    for model in ("disc", "empty", "broken", "slow"):
-        page.checkbox(key=Key.MODEL.of(model)).set_value(model in models)
-    page.run()
-    page.button(key=Key.RUN).click()
-    return until_done(page)
-
-
-def texts(page: AppTest) -> str:
-    """All words of the page's main part."""
-    blocks = [*page.main.markdown, *page.main.caption, *page.main.info, *page.main.error]
-    return "\n".join(str(block.value) for block in blocks)
 
 
 def test_the_button_says_what_is_missing(page: AppTest) -> None:
     page.run()
     assert not page.exception
-    assert page.button(key=Key.RUN).disabled
+    assert page.button(key=Key.RUN.of(COMPARE)).disabled
     assert "Add a photo or take a sample first." in texts(page)
     page.button(key=Key.SAMPLE.of("astronaut")).click().run()
-    assert not page.button(key=Key.RUN).disabled
+    assert not page.button(key=Key.RUN.of(COMPARE)).disabled
     page.button(key=Key.NO_MODELS).click().run()
-    assert page.button(key=Key.RUN).disabled
+    assert page.button(key=Key.RUN.of(COMPARE)).disabled
     assert "Tick at least one model" in texts(page)
 
 
 def test_the_default_model_is_ticked_and_all_ready_ticks_the_rest(page: AppTest) -> None:
     page.run()
-    assert [box.value for box in page.sidebar.checkbox] == [True, False, False, False, False]
+    assert [box.value for box in page.sidebar.checkbox] == [True, False, False, False, False, False]
     assert page.checkbox(key=Key.MODEL.of("absent")).disabled
     page.button(key=Key.ALL_READY).click().run()
-    assert [box.value for box in page.sidebar.checkbox] == [True, True, True, True, False]
+    assert [box.value for box in page.sidebar.checkbox] == [True, True, True, True, False, False]
 
 
 def test_a_run_fills_one_column_a_model_and_failures_stay_in_theirs(page: AppTest) -> None:
@@ -97,11 +50,11 @@ def test_a_run_fills_one_column_a_model_and_failures_stay_in_theirs(page: AppTes
 
 def test_retry_runs_the_failed_model_alone(page: AppTest) -> None:
     run_on_sample(page, "disc", "broken")
-    memory = page.session_state[Key.SESSION]
-    before = dict(memory.results)
+    space = memory(page)
+    before = dict(space.results)
     page.button(key=Key.RETRY.of(*digest_and_model(page, "broken"))).click()
     until_done(page)
-    changed = [key.model for key, result in memory.results.items() if before[key] is not result]
+    changed = [key.model for key, result in space.results.items() if before[key] is not result]
     assert changed == ["broken"]
     assert "Failed to run Broken" in texts(page)
 
@@ -109,23 +62,25 @@ def test_retry_runs_the_failed_model_alone(page: AppTest) -> None:
 def test_the_same_picture_twice_is_one_photo(page: AppTest, photo: Photo) -> None:
     page.run()
     data = encode(photo.rgb)
-    page.file_uploader(key=Key.UPLOADS).set_value([("a.png", data, "image/png"), ("b.png", data, "image/png")])
+    page.file_uploader(key=Key.UPLOADS.of(COMPARE)).set_value(
+        [("a.png", data, "image/png"), ("b.png", data, "image/png")]
+    )
     page.run()
-    page.button(key=Key.RUN).click()
+    page.button(key=Key.RUN.of(COMPARE)).click()
     until_done(page)
     assert not page.exception
-    assert len(page.session_state[Key.SESSION].results) == 1
+    assert len(memory(page).results) == 1
 
 
 def test_results_follow_a_photo_that_gets_another_name(page: AppTest, photo: Photo) -> None:
     page.run()
     first, second = encode(photo.rgb), encode(photo.rgb[::-1])
-    uploads = page.file_uploader(key=Key.UPLOADS)
+    uploads = page.file_uploader(key=Key.UPLOADS.of(COMPARE))
     uploads.set_value([("me.png", first, "image/png"), ("me.png", second, "image/png")])
     page.run()
-    page.button(key=Key.RUN).click()
+    page.button(key=Key.RUN.of(COMPARE)).click()
     until_done(page)
-    page.file_uploader(key=Key.UPLOADS).set_value([("me.png", second, "image/png")])
+    page.file_uploader(key=Key.UPLOADS.of(COMPARE)).set_value([("me.png", second, "image/png")])
     page.run()
     assert not page.exception
     assert "Inference: 0.25 s" in texts(page)
@@ -133,54 +88,54 @@ def test_results_follow_a_photo_that_gets_another_name(page: AppTest, photo: Pho
 
 def test_names_are_not_read_as_markdown(page: AppTest, photo: Photo) -> None:
     page.run()
-    page.file_uploader(key=Key.UPLOADS).set_value([("_a_ $5 :red[x].png", encode(photo.rgb), "image/png")])
+    page.file_uploader(key=Key.UPLOADS.of(COMPARE)).set_value([("_a_ $5 :red[x].png", encode(photo.rgb), "image/png")])
     page.run()
     assert r"\_a\_ \$5 \:red\[x\].png" in texts(page)
 
 
 def test_blur_strength_outlives_a_run(page: AppTest) -> None:
     run_on_sample(page, "disc")
-    page.slider(key=Key.KERNEL).set_value(31).run()
-    page.button(key=Key.RUN).click()
+    page.slider(key=Key.KERNEL.of(COMPARE)).set_value(31).run()
+    page.button(key=Key.RUN.of(COMPARE)).click()
     until_done(page)
-    assert page.slider(key=Key.KERNEL).value == 31
+    assert page.slider(key=Key.KERNEL.of(COMPARE)).value == 31
 
 
 def digest_and_model(page: AppTest, model: str) -> tuple[str, str]:
-    (key,) = [key for key in page.session_state[Key.SESSION].results if key.model == model]
+    (key,) = [key for key in memory(page).results if key.model == model]
     return key.digest, key.model
 
 
 def test_a_changed_selection_keeps_what_is_done_and_runs_only_what_is_missing(page: AppTest) -> None:
     run_on_sample(page, "disc")
-    kept = dict(page.session_state[Key.SESSION].results)
+    kept = dict(memory(page).results)
     page.checkbox(key=Key.MODEL.of("disc")).set_value(False)
     page.checkbox(key=Key.MODEL.of("empty")).set_value(True)
     page.run()
     assert "Inference: 0.25 s" in texts(page)
     page.checkbox(key=Key.MODEL.of("disc")).set_value(True).run()
-    page.button(key=Key.RUN).click()
+    page.button(key=Key.RUN.of(COMPARE)).click()
     until_done(page)
-    results = page.session_state[Key.SESSION].results
+    results = memory(page).results
     assert len(results) == 2
     assert all(results[key] is result for key, result in kept.items())
 
 
 def test_the_slider_recomposites_and_runs_nothing(page: AppTest) -> None:
     run_on_sample(page, "disc")
-    memory = page.session_state[Key.SESSION]
-    job, results = memory.job, dict(memory.results)
-    (preview,) = memory.previews.values()
-    before = preview.blurred(101)
-    page.slider(key=Key.KERNEL).set_value(11).run()
-    assert memory.job is job
-    assert memory.results == results
-    assert preview.blurred(11) != before
+    space = memory(page)
+    job, results = space.job, dict(space.results)
+    preview = only_preview(page)
+    before = preview.finished(Finish(kernel=101))
+    page.slider(key=Key.KERNEL.of(COMPARE)).set_value(11).run()
+    assert space.job is job
+    assert space.results == results
+    assert preview.finished(Finish(kernel=11)) != before
 
 
 def test_the_slider_has_the_range_of_the_design(page: AppTest) -> None:
     run_on_sample(page, "disc")
-    slider = page.slider(key=Key.KERNEL)
+    slider = page.slider(key=Key.KERNEL.of(COMPARE))
     assert (slider.min, slider.max, slider.step, slider.value) == (5, 255, 2, 101)
 
 
@@ -188,8 +143,8 @@ def test_taking_a_photo_away_clears_its_results(page: AppTest) -> None:
     run_on_sample(page, "disc")
     page.button(key=Key.SAMPLE.of("astronaut")).click().run()
     assert "Inference" not in texts(page)
-    assert not page.session_state[Key.SESSION].results
-    assert not page.session_state[Key.SESSION].previews
+    assert not memory(page).results
+    assert not memory(page).previews
 
 
 def test_a_second_press_cannot_start_a_second_run_and_stop_keeps_what_is_done(page: AppTest) -> None:
@@ -198,27 +153,27 @@ def test_a_second_press_cannot_start_a_second_run_and_stop_keeps_what_is_done(pa
         page.button(key=Key.SAMPLE.of(sample)).click().run()
     page.checkbox(key=Key.MODEL.of("slow")).set_value(True)
     SlowSegmenter.gate.clear()
-    page.button(key=Key.RUN).click().run()
+    page.button(key=Key.RUN.of(COMPARE)).click().run()
     for _ in range(200):
         page.run()
-        if page.session_state[Key.SESSION].job.done == 2:
+        if (job := memory(page).job) is not None and job.done == 2:
             break
         time.sleep(0.05)
-    assert page.button(key=Key.RUN).disabled
+    assert page.button(key=Key.RUN.of(COMPARE)).disabled
     assert "A run is under way." in texts(page)
     page.button(key=Key.STOP).click().run()
     SlowSegmenter.gate.set()
     until_done(page)
     words = texts(page)
     assert words.count("Inference: 0.25 s") == 1  # the open tab's
-    assert len(page.session_state[Key.SESSION].results) == 3
-    assert not page.button(key=Key.RUN).disabled
+    assert len(memory(page).results) == 3
+    assert not page.button(key=Key.RUN.of(COMPARE)).disabled
 
 
 def test_uploads_are_decoded_once_named_apart_and_broken_ones_say_why(page: AppTest, photo: Photo) -> None:
     page.run()
     good = encode(photo.rgb)
-    page.file_uploader(key=Key.UPLOADS).set_value(
+    page.file_uploader(key=Key.UPLOADS.of(COMPARE)).set_value(
         [
             ("me.png", good, "image/png"),
             ("me.png", encode(photo.rgb[::-1]), "image/png"),
@@ -227,12 +182,12 @@ def test_uploads_are_decoded_once_named_apart_and_broken_ones_say_why(page: AppT
     )
     page.run()
     assert not page.exception
-    entries = list(page.session_state[Key.SESSION].decoded.values())
+    entries = list(memory(page).photos.entries.values())
     assert sum(entry.photo is not None for entry in entries) == 2
     assert "bad.jpg is not a picture" in texts(page)
     page.run()
-    again = list(page.session_state[Key.SESSION].decoded.values())
+    again = list(memory(page).photos.entries.values())
     assert [e.photo is f.photo for e, f in zip(entries, again, strict=True)] == [True] * 3
-    page.button(key=Key.RUN).click()
+    page.button(key=Key.RUN.of(COMPARE)).click()
     until_done(page)
-    assert {result.photo_name for result in page.session_state[Key.SESSION].results.values()} == {"me", "me-2"}
+    assert {result.photo_name for result in memory(page).results.values()} == {"me", "me-2"}

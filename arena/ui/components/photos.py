@@ -19,46 +19,119 @@ from arena.photo import (
     megapixel_limit,
 )
 from arena.samples import SAMPLES, get_sample
-from arena.ui.state import Key, PhotoEntry, session, toggle_sample
+from arena.ui.shelf import PhotoEntry
+from arena.ui.state import Key
 from arena.ui.text import plain
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
     from arena.samples import Sample
+    from arena.ui.shelf import Shelf
+    from arena.ui.state import Workspace
 
 THUMBNAIL_WIDTH = 156
 """In CSS pixels."""
 
 
-def photo_picker() -> list[Photo]:
+def photo_picker(space: Workspace, label: str = "Photos", *, several: bool = True) -> list[Photo]:
     """Let the user give photos, and show them.
+
+    Args:
+        space: The page's memory.
+        label: What the uploader is called.
+        several: Whether a photo joins the others or takes their place.
 
     Returns:
         The photos that could be decoded, with distinct names.
     """
-    uploads = st.file_uploader(
-        "Photos",
-        type=[suffix.removeprefix(".") for suffix in SUFFIXES],
-        accept_multiple_files=True,
-        key=Key.UPLOADS,
-    )
+    held = upload(space.photos, label, Key.UPLOADS.of(space.name), several=several)
     st.caption(
-        f"{FORMATS_IN_WORDS}, up to {megapixel_limit():g} megapixels each. "
+        f"{FORMATS_IN_WORDS}, up to {megapixel_limit():g} megapixels{' each' if several else ''}. "
         "Photos stay on the machine that runs this page."
     )
-    entries = [_decode_sample(key) for key in session().samples] + [_decode(upload) for upload in uploads]
-    _forget_all_but(entries)
+    entries = list(space.photos.entries.values())
     # The same picture twice is one photo: its results would be the same, and so would the keys of its columns.
     photos = list({entry.photo.digest: entry.photo for entry in entries if entry.photo is not None}.values())
     names = distinct_names([photo.name for photo in photos])
     photos = [dataclasses.replace(photo, name=name) for photo, name in zip(photos, names, strict=True)]
-    _thumbnails(entries, offer_samples=not uploads)
+    _forget_all_but(space, photos)
+    # A place of its own: what follows would be drawn anew if it moved up, and lose an upload that is under way.
+    with st.container():
+        if not entries:
+            st.caption("No photo at hand? Take a sample:")
+    with st.container(horizontal=True, key="thumbnails"):
+        show_entries(space.photos)
+        # Beside what the uploader holds a sample would be in the way.
+        for sample in () if held else SAMPLES:
+            if _identity(sample) not in space.photos.entries:
+                with st.container(width=THUMBNAIL_WIDTH, gap="xsmall"):
+                    st.image(_sample_thumbnail(sample.key), width=THUMBNAIL_WIDTH, alt=sample.description)
+                    st.button(
+                        f"Use {sample.label}",
+                        key=Key.SAMPLE.of(sample.key),
+                        on_click=_take_sample,
+                        args=(space.photos, sample, several),
+                        width="stretch",
+                    )
     return photos
 
 
-def _sample_button(sample: Sample, label: str) -> None:
-    st.button(label, key=Key.SAMPLE.of(sample.key), on_click=toggle_sample, args=(sample.key,), width="stretch")
+def upload(shelf: Shelf, label: str, key: str, *, several: bool = False) -> bool:
+    """Draw an uploader and decode what it is given.
+
+    Args:
+        shelf: Where its photos go. Those of an earlier visit stay, although the uploader itself forgets them.
+        label: What it is called.
+        key: Its session key.
+        several: Whether photos join each other; else the last one given takes the others' place.
+
+    Returns:
+        Whether the uploader itself holds something.
+    """
+    # A value that is not there says that the browser draws the uploader anew, and empty.
+    if key not in st.session_state:
+        shelf.keep_all()
+    given = st.file_uploader(
+        label, type=[suffix.removeprefix(".") for suffix in SUFFIXES], accept_multiple_files=several, key=key
+    )
+    uploads = given if isinstance(given, list) else [given] if given is not None else []
+    for file in uploads:
+        _decode(shelf, file)
+    shelf.settle([file.file_id for file in uploads], alone=not several)
+    return bool(uploads)
+
+
+def show_entries(shelf: Shelf) -> None:
+    """Draw a thumbnail or a message for each photo, with a button for those that no uploader can take away.
+
+    Args:
+        shelf: The photos.
+    """
+    for entry in list(shelf.entries.values()):
+        with st.container(width=THUMBNAIL_WIDTH if entry.error is None else 2 * THUMBNAIL_WIDTH, gap="xsmall"):
+            if entry.error is not None:
+                st.error(plain(str(entry.error)))
+            elif entry.photo is not None:
+                st.image(_thumbnail_of(entry), width=THUMBNAIL_WIDTH, alt=f"Photo {entry.filename}")
+                st.caption(f"{plain(entry.filename)}  \n{entry.photo.width} x {entry.photo.height} px")
+            if entry.identity in shelf.kept:
+                st.button(
+                    f"Remove {get_sample(entry.sample).label if entry.sample else plain(entry.filename)}",
+                    key=Key.SAMPLE.of(entry.sample) if entry.sample else Key.REMOVE.of(entry.identity),
+                    on_click=shelf.remove,
+                    args=(entry.identity,),
+                    width="stretch",
+                )
+
+
+def _identity(sample: Sample) -> str:
+    return f"sample:{sample.key}"
+
+
+def _take_sample(shelf: Shelf, sample: Sample, several: bool) -> None:
+    entry = PhotoEntry(_identity(sample), sample.path.name, photo=_open_sample(sample), sample=sample.key)
+    shelf.keep(entry, alone=not several)
 
 
 @st.cache_data(show_spinner=False)
@@ -66,63 +139,29 @@ def _sample_thumbnail(key: str) -> bytes:
     return _thumbnail(_open_sample(get_sample(key)))
 
 
-def _decode_sample(key: str) -> PhotoEntry:
-    sample = get_sample(key)
-    identity = f"sample:{key}"
-    decoded = session().decoded
-    if identity not in decoded:
-        decoded[identity] = PhotoEntry(identity, sample.path.name, photo=_open_sample(sample), sample=sample)
-    return decoded[identity]
-
-
 def _open_sample(sample: Sample) -> Photo:
     # Whatever limit the environment sets, what is in the box can be opened.
     return Photo.open(sample.path, max_megapixels=DEFAULT_MEGAPIXELS)
 
 
-def _decode(upload: UploadedFile) -> PhotoEntry:
-    decoded = session().decoded
-    if upload.file_id not in decoded:
-        entry = PhotoEntry(upload.file_id, upload.name)
-        try:
-            with st.spinner(f"Opening {plain(upload.name)}"):
-                entry.photo = Photo.open(upload.getvalue(), name=upload.name)
-        except ArenaError as error:
-            entry.error = error
-        decoded[upload.file_id] = entry
-    return decoded[upload.file_id]
+def _decode(shelf: Shelf, file: UploadedFile) -> None:
+    if file.file_id in shelf.entries:
+        return
+    entry = PhotoEntry(file.file_id, file.name)
+    try:
+        with st.spinner(f"Opening {plain(file.name)}"):
+            entry.photo = Photo.open(file.getvalue(), name=file.name)
+    except ArenaError as error:
+        entry.error = error
+    shelf.entries[file.file_id] = entry
 
 
-def _forget_all_but(entries: list[PhotoEntry]) -> None:
+def _forget_all_but(space: Workspace, photos: list[Photo]) -> None:
     """Results of photos that are gone are stale, and each may hold hundreds of megabytes."""
-    memory = session()
-    kept = {entry.identity for entry in entries}
-    memory.decoded = {identity: entry for identity, entry in memory.decoded.items() if identity in kept}
-    digests = {entry.photo.digest for entry in entries if entry.photo is not None}
-    memory.results = {key: result for key, result in memory.results.items() if key.digest in digests}
-    memory.previews = {key: preview for key, preview in memory.previews.items() if key.digest in digests}
-    memory.originals = {digest: data for digest, data in memory.originals.items() if digest in digests}
-
-
-def _thumbnails(entries: list[PhotoEntry], *, offer_samples: bool) -> None:
-    if not entries:
-        st.caption("No photo at hand? Take a sample:")
-    with st.container(horizontal=True, key="thumbnails"):
-        for entry in entries:
-            if entry.error is not None:
-                with st.container(width=320):
-                    st.error(plain(str(entry.error)))
-            elif entry.photo is not None:
-                with st.container(width=THUMBNAIL_WIDTH, gap="xsmall"):
-                    st.image(_thumbnail_of(entry), width=THUMBNAIL_WIDTH, alt=f"Photo {entry.filename}")
-                    st.caption(f"{plain(entry.filename)}  \n{entry.photo.width} x {entry.photo.height} px")
-                    if entry.sample is not None:
-                        _sample_button(entry.sample, f"Remove {entry.sample.label}")
-        for sample in SAMPLES if offer_samples else ():
-            if sample.key not in session().samples:
-                with st.container(width=THUMBNAIL_WIDTH, gap="xsmall"):
-                    st.image(_sample_thumbnail(sample.key), width=THUMBNAIL_WIDTH, alt=sample.description)
-                    _sample_button(sample, f"Use {sample.label}")
+    space.at_hand = {photo.digest: photo for photo in photos}
+    space.results = {key: result for key, result in space.results.items() if key.digest in space.at_hand}
+    space.previews = {key: preview for key, preview in space.previews.items() if key.digest in space.at_hand}
+    space.originals = {digest: data for digest, data in space.originals.items() if digest in space.at_hand}
 
 
 def _thumbnail_of(entry: PhotoEntry) -> bytes:

@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from arena.catalog import get_card
 from arena.devices import Device
+from arena.errors import ArenaError
+from arena.finish import Effect
 from arena.photo import encode, fit_within
-from arena.render import DEFAULT_KERNEL, render_png
+from arena.render import EFFECT_PICTURES, render_png
+from arena.ui import runs
 from arena.ui.archive import results_zip
+from arena.ui.components.effect import effect_bar
+from arena.ui.components.refinement import refinement
 from arena.ui.previews import PREVIEW_QUALITY, PREVIEW_SIDE, Preview
-from arena.ui.state import Key, ResultKey, session
+from arena.ui.state import Key, ResultKey
 from arena.ui.text import data_url, plain
 from arena.wording import format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from arena.comparison import Result
+    from arena.finish import Finish
     from arena.photo import Photo
     from arena.render import Picture
+    from arena.ui.state import Workspace
 
 BY_SELECTION, BY_TIME = "As listed", "Fastest first"
 LEAST_COLUMN = 260
 """Pixels below which a column wraps to the next row."""
 WIDEST_COLUMN = 640
 """Pixels above which a lone column would push its second picture off the screen."""
+
+EFFECT_ALTS = {Effect.BLUR: "blurred", Effect.REPLACE: "with a new background", Effect.CUTOUT: "cut out"}
+"""What the second picture shows, for those who do not see it."""
+
+DOWNLOAD_WORDS = {
+    Effect.BLUR: "Download blurred photo",
+    Effect.REPLACE: "Download photo with new background",
+    Effect.CUTOUT: "Download cut-out",
+}
 
 
 def style_sheet() -> None:
@@ -45,45 +62,30 @@ def style_sheet() -> None:
     )
 
 
-def show_results(
-    photos: Sequence[Photo],
-    found: Sequence[tuple[ResultKey, Result]],
-    retry: Callable[[ResultKey], None],
-    *,
-    busy: bool,
-) -> None:
+def show_results(space: Workspace, photos: Sequence[Photo], found: Sequence[tuple[ResultKey, Result]]) -> None:
     """Draw the effect bar and the columns; reruns of it alone re-composite and compute nothing else.
 
     Args:
+        space: The page's memory.
         photos: The photos at hand.
         found: Results to show, in column order.
-        retry: Called with the key of a failed result when the user asks for another try.
-        busy: Whether a run is under way, during which nothing can be retried.
     """
+    finish = effect_bar(space)
+    options, colours = refinement(space.name)
+    finish = dataclasses.replace(finish, refine=options, colours=colours)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        kernel: int = st.slider(
-            "Blur strength",
-            min_value=5,
-            max_value=255,
-            value=DEFAULT_KERNEL,
-            step=2,
-            key=Key.KERNEL,
-            width=420,
-            persist_state="page",
-            help="Size of the Gaussian kernel in pixels of the full-size photo. Nothing is segmented again.",
-        )
         order = st.segmented_control(
             "Order of columns",
             [BY_SELECTION, BY_TIME],
             default=BY_SELECTION,
             required=True,
             key=Key.ORDER,
-            persist_state="page",
+            persist_state="session",
         )
-        with_original = st.checkbox("Show the original", key=Key.ORIGINAL, persist_state="page")
+        with_original = st.checkbox("Show the original", key=Key.ORIGINAL, persist_state="session")
         st.download_button(
             "Download everything (ZIP)",
-            data=lambda: results_zip([result for _, result in found], kernel),
+            data=lambda: results_zip([result for _, result in found], finish),
             file_name="results.zip",
             mime="application/zip",
             key=Key.DOWNLOAD_ALL,
@@ -91,24 +93,23 @@ def show_results(
             on_click="ignore",
         )
     if len(photos) == 1:
-        _columns(photos[0], found, kernel, order == BY_TIME, with_original, retry, busy)
+        _columns(space, photos[0], found, finish, order == BY_TIME, with_original)
         return
     tabs = st.tabs([plain(photo.name) for photo in photos], key=Key.PHOTO_TABS, on_change="rerun")
     for photo, tab in zip(photos, tabs, strict=True):
         # A closed tab costs nothing: its pictures are made when it opens.
         if tab.open:
             with tab:
-                _columns(photo, found, kernel, order == BY_TIME, with_original, retry, busy)
+                _columns(space, photo, found, finish, order == BY_TIME, with_original)
 
 
 def _columns(
+    space: Workspace,
     photo: Photo,
     found: Sequence[tuple[ResultKey, Result]],
-    kernel: int,
+    finish: Finish,
     by_time: bool,
     with_original: bool,
-    retry: Callable[[ResultKey], None],
-    busy: bool,
 ) -> None:
     mine = [(key, result) for key, result in found if key.digest == photo.digest]
     if not mine:
@@ -120,13 +121,46 @@ def _columns(
             with st.container(border=True, key=Key.COLUMN.of("original", photo.digest)):
                 st.markdown("**Original**")
                 st.caption(f"{photo.width} x {photo.height} px")
-                st.image(data_url(_original(photo)), width="stretch", alt=f"{photo.name}, original")
+                st.image(data_url(_original(space, photo)), width="stretch", alt=f"{photo.name}, original")
         for key, result in mine:
             with st.container(border=True, key=Key.COLUMN.of(result.model, photo.digest)):
-                _column(key, result, kernel, retry, busy)
+                if show_outcome(space, key, result):
+                    _mask(space, key, result, finish)
+                    _finished(space, key, result, finish)
+                    _downloads(key, result, finish)
 
 
-def _column(key: ResultKey, result: Result, kernel: int, retry: Callable[[ResultKey], None], busy: bool) -> None:
+def show_pair(space: Workspace, key: ResultKey, result: Result, finish: Finish) -> None:
+    """Draw one result: mask and finished picture beside each other, one below the other where that is too narrow.
+
+    Args:
+        space: The page's memory.
+        key: The result's.
+        result: The result.
+        finish: Refinement and effect.
+    """
+    if not show_outcome(space, key, result):
+        return
+    with st.container(key=Key.GRID.of(space.name)):
+        with st.container(key=Key.COLUMN.of("mask", space.name)):
+            _mask(space, key, result, finish)
+            _download("Download mask", "masks", key, result, finish)
+        with st.container(key=Key.COLUMN.of("finished", space.name)):
+            _finished(space, key, result, finish)
+            _download(DOWNLOAD_WORDS[finish.effect], EFFECT_PICTURES[finish.effect], key, result, finish)
+
+
+def show_outcome(space: Workspace, key: ResultKey, result: Result) -> bool:
+    """Say which model ran, how long, and with what outcome; offer another try of what failed.
+
+    Args:
+        space: The page's memory.
+        key: The result's.
+        result: The result.
+
+    Returns:
+        Whether there are pictures to show.
+    """
     card = get_card(result.model)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.markdown(f"**{card.label}**", width="content")
@@ -135,34 +169,55 @@ def _column(key: ResultKey, result: Result, kernel: int, retry: Callable[[Result
         st.error(f"Failed to run {card.label}: {plain(result.error.problem)}")
         if result.error.remedy:
             st.markdown(result.error.remedy)
+        busy = runs.busy_workspace() is not None
         if st.button(f"Retry {card.label}", key=Key.RETRY.of(*key[:2]), disabled=busy):
-            retry(key)
+            runs.retry(space, key)
             # The whole page: the progress is drawn outside of this fragment.
             st.rerun()
-        return
+        return False
     st.markdown(f"Inference: {format_seconds(result.seconds)}")
     st.caption(_circumstances(result))
     if not result.found:
         st.info("No humans detected.")
         st.caption("Try another model, or a photo in which the person is larger.")
-        return
-    preview = _preview(key, result)
+        return False
     for note in result.matte.notes if result.matte else ():
         st.caption(plain(note))
-    st.image(data_url(preview.overlay), width="stretch", alt=f"{result.photo_name}, mask by {card.label}")
-    st.image(data_url(preview.blurred(kernel)), width="stretch", alt=f"{result.photo_name}, blurred by {card.label}")
+    return True
+
+
+def _mask(space: Workspace, key: ResultKey, result: Result, finish: Finish) -> None:
+    label = get_card(result.model).label
+    try:
+        overlay = _preview(space, key, result).overlay(finish.refine)
+    except ArenaError as error:
+        st.error(plain(str(error)))
+        return
+    st.image(data_url(overlay), width="stretch", alt=f"{result.photo_name}, mask by {label}")
+
+
+def _finished(space: Workspace, key: ResultKey, result: Result, finish: Finish) -> None:
+    label = get_card(result.model).label
+    try:
+        picture = _preview(space, key, result).finished(finish)
+    except ArenaError as error:
+        st.error(plain(str(error)))
+        return
+    alt = f"{result.photo_name}, {EFFECT_ALTS[finish.effect]} by {label}"
+    st.image(data_url(picture), width="stretch", alt=alt)
+
+
+def _downloads(key: ResultKey, result: Result, finish: Finish) -> None:
     with st.container(horizontal=True, gap="xsmall"):
-        _download("Download blurred photo", "blurred", key, result, kernel)
-        _download("Download mask", "masks", key, result, kernel)
-        _download("Download cut-out", "cutout", key, result, kernel)
+        _download(DOWNLOAD_WORDS[finish.effect], EFFECT_PICTURES[finish.effect], key, result, finish)
+        _download("Download mask", "masks", key, result, finish)
 
 
-def _original(photo: Photo) -> bytes:
-    originals = session().originals
-    if photo.digest not in originals:
+def _original(space: Workspace, photo: Photo) -> bytes:
+    if photo.digest not in space.originals:
         shown = fit_within(photo.rgb, PREVIEW_SIDE)
-        originals[photo.digest] = encode(shown, "JPEG", quality=PREVIEW_QUALITY)
-    return originals[photo.digest]
+        space.originals[photo.digest] = encode(shown, "JPEG", quality=PREVIEW_QUALITY)
+    return space.originals[photo.digest]
 
 
 def _circumstances(result: Result) -> str:
@@ -174,24 +229,24 @@ def _circumstances(result: Result) -> str:
     return ", ".join(parts)
 
 
-def _preview(key: ResultKey, result: Result) -> Preview:
-    previews = session().previews
-    if key not in previews:
+def _preview(space: Workspace, key: ResultKey, result: Result) -> Preview:
+    if key not in space.previews:
         # Callers have seen that something was found, which takes a photo and a matte.
         assert result.photo is not None  # noqa: S101
         assert result.matte is not None  # noqa: S101
-        previews[key] = Preview(result.photo, result.matte)
-    return previews[key]
+        space.previews[key] = Preview(result.photo, result.matte)
+    return space.previews[key]
 
 
-def _download(label: str, picture: Picture, key: ResultKey, result: Result, kernel: int) -> None:
+def _download(label: str, picture: Picture, key: ResultKey, result: Result, finish: Finish) -> None:
+    # As above.
     photo, matte = result.photo, result.matte
-    if photo is None or matte is None:
-        return
+    assert photo is not None  # noqa: S101
+    assert matte is not None  # noqa: S101
     st.download_button(
         label,
-        # Made at full size when it is pressed, not on every rerun.
-        data=lambda: render_png(picture, photo, matte, kernel),
+        # At full size, and only when pressed.
+        data=lambda: render_png(picture, photo, matte, finish),
         file_name=f"{result.photo_name}-{result.model}-{picture}.png",
         mime="image/png",
         key=Key.DOWNLOAD.of(picture, *key[:2]),

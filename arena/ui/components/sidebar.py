@@ -37,7 +37,9 @@ def device_picker() -> str:
     devices = {device.key: device for device in available_devices()}
     best = next(iter(devices.values()))
     labels = {AUTO: f"Auto ({best.kind})"} | {key: device.kind for key, device in devices.items()}
-    chosen: str = st.selectbox("Compute device", list(labels), format_func=labels.__getitem__, key=Key.DEVICE)
+    chosen: str = st.selectbox(
+        "Compute device", list(labels), format_func=labels.__getitem__, key=Key.DEVICE, persist_state="session"
+    )
     st.caption(f"Runs on {devices.get(chosen, best).name}")
     return chosen
 
@@ -73,7 +75,7 @@ def prompt_input(keys: list[str]) -> str:
     takers = [card.label for card in list_models() if card.text_prompt and card.key in keys]
     if not takers:
         return "person"
-    text = st.text_input(f"What {', '.join(takers)} looks for", "person", key=Key.PROMPT, persist_state="page")
+    text = st.text_input(f"What {', '.join(takers)} looks for", "person", key=Key.PROMPT, persist_state="session")
     return text.strip() or "person"
 
 
@@ -87,7 +89,7 @@ def _group(heading: str, cards: list[ModelCard]) -> None:
 
 def _row(card: ModelCard) -> None:
     with st.container(gap=None):
-        st.checkbox(card.label, key=Key.MODEL.of(card.key), disabled=not card.available)
+        st.checkbox(card.label, key=Key.MODEL.of(card.key), disabled=not card.available, persist_state="session")
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.badge(card.mask_kind, color=_KIND_COLORS[card.mask_kind], help=_KIND_WORDS[card.mask_kind])
             if card.needs_download:

@@ -1,0 +1,111 @@
+"""Runs and their results, for whichever page asked for them. Knows nothing of Streamlit's widgets."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from arena.catalog import get_card
+from arena.ui.job import Job, Order
+from arena.ui.state import Column, ResultKey, session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arena.comparison import Result
+    from arena.photo import Photo
+    from arena.ui.state import Workspace
+
+ANY_PERSON = "person"
+"""What models that take a text look for unless told otherwise."""
+
+
+def busy_workspace() -> Workspace | None:
+    """The page whose run is under way; there is one at a time."""
+    for space in session().workspaces:
+        if space.job is not None and space.job.running:
+            return space
+    return None
+
+
+def start(
+    space: Workspace, photos: Sequence[Photo], models: Sequence[str], device: str, prompt: str = ANY_PERSON
+) -> None:
+    """Run what is missing; if nothing is, run all of it again.
+
+    Args:
+        space: The page's memory.
+        photos: What to run on.
+        models: Keys of what to run, in column order.
+        device: A device key.
+        prompt: What to tell models that take a text.
+    """
+    pairs = [(model, photo) for model in models for photo in photos]
+    missing = [(model, photo) for model, photo in pairs if not _is_done(space, model, photo, device, prompt)]
+    space.shown = [Column(model, device, prompt) for model in models]
+    _launch(space, missing or pairs, device, prompt)
+
+
+def retry(space: Workspace, key: ResultKey) -> None:
+    """Run a model on a photo once more.
+
+    Args:
+        space: The page's memory.
+        key: The result that was not to be had.
+    """
+    result = space.results.get(key)
+    if result is not None and result.photo is not None:
+        _launch(space, [(key.model, result.photo)], key.device, key.prompt or ANY_PERSON)
+
+
+def collect() -> None:
+    """Take over what runs have finished, unless its photo is gone by now."""
+    for space in session().workspaces:
+        if space.job is None:
+            continue
+        for result in space.job.take():
+            if result.photo is not None and result.photo.digest in space.at_hand:
+                key = _key(result.model, result.photo.digest, result.device, space.prompt)
+                space.results[key] = result
+
+
+def shown_results(space: Workspace) -> list[tuple[ResultKey, Result]]:
+    """The results of the last run's columns, whatever is chosen by now.
+
+    Args:
+        space: The page's memory.
+
+    Returns:
+        Pairs by photo and then in column order; the results bear the photos' present names.
+    """
+    shown = []
+    for photo in space.at_hand.values():
+        for column in space.shown:
+            key = _key(column.model, photo.digest, column.device, column.prompt)
+            if key in space.results:
+                # Names are told apart anew when photos come and go.
+                shown.append((key, dataclasses.replace(space.results[key], photo_name=photo.name)))
+    return shown
+
+
+def _launch(space: Workspace, wanted: Sequence[tuple[str, Photo]], device: str, prompt: str) -> None:
+    models = list(dict.fromkeys(model for model, _ in wanted))
+    # What another device or text gave is dropped with it: each result holds a matte of the photo's size.
+    again = {(model, photo.digest) for model, photo in wanted}
+    for key in [key for key in space.results if (key.model, key.digest) in again]:
+        del space.results[key]
+        space.previews.pop(key, None)
+    orders = [Order(model, [photo for m, photo in wanted if m == model]) for model in models]
+    prompts = {model: {"prompt": prompt} for model in models if get_card(model).text_prompt}
+    space.job = Job(orders, device, prompts)
+    space.prompt = prompt
+    space.job.start()
+
+
+def _key(model: str, digest: str, device: str, prompt: str) -> ResultKey:
+    return ResultKey(digest, model, device, prompt if get_card(model).text_prompt else "")
+
+
+def _is_done(space: Workspace, model: str, photo: Photo, device: str, prompt: str) -> bool:
+    result = space.results.get(_key(model, photo.digest, device, prompt))
+    return result is not None and result.error is None

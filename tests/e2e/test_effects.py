@@ -1,0 +1,305 @@
+"""Every effect of the comparison, and the page that replaces a background, as their users meet them."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from arena.catalog import DEFAULT_MODEL, get_card
+from arena.photo import Photo, save
+from tests.conftest import ROOT
+from tests.e2e.conftest import serve, visit
+from tests.e2e.test_compare import ASTRONAUT, RUN, picture, screenshot, sidebar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = pytest.mark.e2e
+
+LABEL = get_card(DEFAULT_MODEL).label
+BLURRED = f"astronaut, blurred by {LABEL}"
+REPLACED = f"astronaut, with a new background by {LABEL}"
+CUT_OUT = f"astronaut, cut out by {LABEL}"
+MASK = f"astronaut, mask by {LABEL}"
+
+RED, BLUE = (220, 20, 30), (10, 40, 200)
+SLACK = 6
+"""What JPEG takes from a plain colour."""
+
+BUSY_MACHINE = 120_000
+"""Milliseconds: a rerun takes a blink, unless the machine has other things to do."""
+
+
+@pytest.fixture(scope="module")
+def discs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page with a model that finds a disc."""
+    folder = tmp_path_factory.mktemp("discs")
+    settings = {"HF_HOME": str(folder / "hub"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    with serve(folder / "log", settings, script="tests/e2e/disc_app.py") as address:
+        yield address
+
+
+@pytest.fixture
+def two_colours(tmp_path: Path) -> Path:
+    """A background picture, twice as wide as high: red on the left, blue on the right."""
+    pixels = np.empty((200, 400, 3), np.uint8)
+    pixels[:, :200], pixels[:, 200:] = RED, BLUE
+    path = tmp_path / "beach.png"
+    save(path, pixels)
+    return path
+
+
+def run_on_the_astronaut(page: Page) -> None:
+    page.get_by_role("button", name="Use Astronaut").click()
+    expect(page.get_by_role("button", name="Remove Astronaut")).to_be_visible(timeout=BUSY_MACHINE)
+    page.get_by_role("button", name=RUN).click()
+    expect(page.get_by_alt_text(BLURRED)).to_be_visible(timeout=BUSY_MACHINE)
+
+
+def segment(page: Page, group: str, name: str) -> Locator:
+    return page.get_by_role("radiogroup", name=group).get_by_role("radio", name=name)
+
+
+def pixels(page: Page, alt: str) -> NDArray[np.int_]:
+    """What a picture of the page shows."""
+    expect(page.get_by_alt_text(alt)).to_be_visible(timeout=BUSY_MACHINE)
+    return Photo.open(picture(page, alt)).rgb.astype(int)
+
+
+def settle(page: Page) -> None:
+    """Wait until the page does not change under a click any more."""
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=BUSY_MACHINE)
+
+
+def opened(box: Locator) -> None:
+    """Open a list of choices; a rerun that ends just now closes it again."""
+    for _ in range(5):
+        box.click()
+        box.page.wait_for_timeout(500)
+        if box.get_attribute("aria-expanded") == "true":
+            return
+    raise AssertionError("the list does not open")
+
+
+def wait_for_another(page: Page, alt: str, before: str | None) -> None:
+    expect(page.get_by_alt_text(alt)).not_to_have_attribute("src", before or "", timeout=BUSY_MACHINE)
+
+
+def source(page: Page, alt: str) -> str | None:
+    return page.get_by_alt_text(alt).get_attribute("src")
+
+
+def is_colour(area: NDArray[np.int_], colour: tuple[int, int, int]) -> bool:
+    return bool(np.abs(area - np.asarray(colour)).max() <= SLACK)
+
+
+def downloaded(page: Page, button: str, target: Path) -> Photo:
+    with page.expect_download(timeout=BUSY_MACHINE) as started:
+        page.get_by_role("button", name=button).click()
+    started.value.save_as(target)
+    return Photo.open(target)
+
+
+def test_a_colour_replaces_the_background_on_screen_and_in_the_files(
+    chromium: Browser, discs: str, tmp_path: Path
+) -> None:
+    with visit(chromium, discs) as here:
+        page = here.page
+        run_on_the_astronaut(page)
+        screenshot(page, "effect-blur")
+        segment(page, "Effect", "Replace background").click()
+        assert is_colour(pixels(page, REPLACED)[:40, :40], (255, 255, 255))
+        before = source(page, REPLACED)
+        page.get_by_role("button", name="Colour color picker").click()
+        page.get_by_role("textbox").last.fill("#204060")
+        page.keyboard.press("Enter")
+        page.keyboard.press("Escape")
+        wait_for_another(page, REPLACED, before)
+        shown = pixels(page, REPLACED)
+        assert is_colour(shown[:40, :40], (0x20, 0x40, 0x60))
+        photo = Photo.open(ASTRONAUT).rgb.astype(int)
+        assert np.abs(shown - photo)[200:300, 200:300].mean() < SLACK
+        screenshot(page, "effect-replace-colour")
+
+        exported = downloaded(page, "Download photo with new background", tmp_path / "replaced.png")
+        assert exported.size == (512, 512)
+        assert (exported.rgb[:40, :40] == (0x20, 0x40, 0x60)).all()
+        with page.expect_download(timeout=BUSY_MACHINE) as started:
+            page.get_by_role("button", name="Download everything (ZIP)").click()
+        started.value.save_as(tmp_path / "results.zip")
+        with zipfile.ZipFile(tmp_path / "results.zip") as archive:
+            assert sorted(archive.namelist()) == [
+                f"results/astronaut/masks/{DEFAULT_MODEL}.png",
+                f"results/astronaut/replaced/{DEFAULT_MODEL}.png",
+                "results/results.json",
+            ]
+        here.assert_clean()
+
+
+def test_an_uploaded_picture_replaces_the_background(
+    chromium: Browser, discs: str, two_colours: Path, tmp_path: Path
+) -> None:
+    with visit(chromium, discs) as here:
+        page = here.page
+        run_on_the_astronaut(page)
+        segment(page, "Effect", "Replace background").click()
+        segment(page, "New background", "Picture").click()
+        expect(page.get_by_text("Without a picture the background is transparent.")).to_be_visible(timeout=BUSY_MACHINE)
+        before = source(page, REPLACED)
+        page.locator("input[type=file]").last.set_input_files(str(two_colours))
+        expect(page.get_by_text("400 x 200 px")).to_be_visible(timeout=BUSY_MACHINE)
+        wait_for_another(page, REPLACED, before)
+        shown = pixels(page, REPLACED)
+        assert is_colour(shown[:40, :40], RED)
+        assert is_colour(shown[:40, -40:], BLUE)
+        screenshot(page, "effect-replace-picture")
+
+        # A look at another effect takes the uploader away, and not the picture.
+        segment(page, "Effect", "Blur").click()
+        expect(page.get_by_alt_text(BLURRED)).to_be_visible(timeout=BUSY_MACHINE)
+        segment(page, "Effect", "Replace background").click()
+        assert is_colour(pixels(page, REPLACED)[:40, :40], RED)
+
+        before = source(page, REPLACED)
+        blur = page.get_by_role("slider", name="Blur of the new background")
+        blur.focus()
+        blur.press("End")
+        wait_for_another(page, REPLACED, before)
+        expect(blur).to_have_value("255", timeout=BUSY_MACHINE)
+        exported = downloaded(page, "Download photo with new background", tmp_path / "replaced.png").rgb.astype(int)
+        middle = exported[20, 250:262].mean(axis=0)
+        assert np.abs(middle - (np.asarray(RED) + BLUE) / 2).max() < 20
+        here.assert_clean()
+
+
+def test_a_cut_out_is_shown_on_squares_and_saved_with_transparency(
+    chromium: Browser, discs: str, tmp_path: Path
+) -> None:
+    with visit(chromium, discs) as here:
+        page = here.page
+        run_on_the_astronaut(page)
+        segment(page, "Effect", "Cut out").click()
+        shown = pixels(page, CUT_OUT)
+        assert is_colour(shown[2:10, 2:10], (255, 255, 255))
+        assert is_colour(shown[2:10, 14:22], (205, 205, 205))
+        exported = downloaded(page, "Download cut-out", tmp_path / "cutout.png").rgba
+        assert exported is not None
+        assert exported[5, 5, 3] == 0
+        assert exported[256, 256, 3] == 255
+        here.assert_clean()
+
+
+def test_a_refined_mask_is_what_is_shown_and_composited(chromium: Browser, discs: str) -> None:
+    with visit(chromium, discs) as here:
+        page = here.page
+        run_on_the_astronaut(page)
+        segment(page, "Effect", "Replace background").click()
+        before, mask_before = pixels(page, REPLACED), source(page, MASK)
+        page.get_by_text("Edge refinement").click()
+        grow = page.get_by_role("slider", name="Grow or shrink")
+        grow.focus()
+        grow.press("Home")
+        wait_for_another(page, MASK, mask_before)
+        expect(segment(page, "Preset", "Own settings")).to_be_checked(timeout=BUSY_MACHINE)
+        shown = pixels(page, REPLACED)
+        # The disc's radius is 170 pixels, and 10 pixels of a picture of 1000 are 5 of this one.
+        assert not is_colour(before[255:257, 88:90], (255, 255, 255))
+        assert is_colour(shown[255:257, 86:89], (255, 255, 255))
+        screenshot(page, "refinement")
+        segment(page, "Preset", "As the model gave it").click()
+        expect(grow).to_have_value("0", timeout=BUSY_MACHINE)
+        here.assert_clean()
+
+
+def test_a_background_is_replaced_on_the_page_for_it(
+    chromium: Browser, discs: str, two_colours: Path, tmp_path: Path
+) -> None:
+    with visit(chromium, discs) as here:
+        page = here.page
+        page.get_by_role("link", name="Replace background").click()
+        run = page.get_by_role("button", name="Run Background Replacement")
+        expect(run).to_be_disabled(timeout=BUSY_MACHINE)
+        # What takes a download says so before anybody presses.
+        model = page.get_by_role("combobox", name="Model")
+        expect(page.get_by_text("Runs at once.")).to_be_visible(timeout=BUSY_MACHINE)
+        settle(page)
+        opened(model)
+        expect(page.get_by_role("option").first).to_have_text("U²-Net")
+        page.get_by_role("option").first.click()
+        expect(page.get_by_text("Downloads 176.3 MB the first time it runs.")).to_be_visible(timeout=BUSY_MACHINE)
+        settle(page)
+        opened(model)
+        page.get_by_role("option", name=LABEL).click()
+        expect(page.get_by_text("Runs at once.")).to_be_visible(timeout=BUSY_MACHINE)
+        screenshot(page, "replace-before")
+
+        page.locator("input[type=file]").first.set_input_files(str(ASTRONAUT))
+        expect(page.get_by_text("512 x 512 px")).to_be_visible(timeout=BUSY_MACHINE)
+        settle(page)
+        page.locator("input[type=file]").last.set_input_files(str(two_colours))
+        expect(page.get_by_text("400 x 200 px")).to_be_visible(timeout=BUSY_MACHINE)
+        run.click()
+        shown = pixels(page, REPLACED)
+        assert is_colour(shown[:40, :40], RED)
+        assert is_colour(shown[-40:, -40:], BLUE)
+        mask = pixels(page, MASK)
+        assert (mask - Photo.open(ASTRONAUT).rgb.astype(int))[200:300, 200:300, 1].mean() > 30
+        left, right = (page.get_by_alt_text(alt).bounding_box() for alt in (MASK, REPLACED))
+        assert left is not None
+        assert right is not None
+        assert left["x"] + left["width"] <= right["x"]
+        assert abs(left["y"] - right["y"]) < 2
+        screenshot(page, "replace-after")
+        exported = downloaded(page, "Download photo with new background", tmp_path / "replaced.png")
+        assert (exported.rgb[:40, :40] == RED).all()
+
+        # Both uploads and the result are still there after a look at the other page.
+        page.get_by_role("link", name="Compare models").click()
+        expect(page.get_by_role("button", name=RUN)).to_be_visible(timeout=BUSY_MACHINE)
+        page.get_by_role("link", name="Replace background").click()
+        assert is_colour(pixels(page, REPLACED)[:40, :40], RED)
+        expect(page.get_by_role("button", name="Remove beach.png")).to_be_visible(timeout=BUSY_MACHINE)
+
+        # Portrait mode, without any blur: the photo itself.
+        segment(page, "Effect", "Blur").click()
+        blur = page.get_by_role("slider", name="Blur strength")
+        expect(blur).to_be_visible(timeout=BUSY_MACHINE)
+        before = source(page, BLURRED)
+        blur.focus()
+        blur.press("Home")
+        wait_for_another(page, BLURRED, before)
+        expect(blur).to_have_value("1", timeout=BUSY_MACHINE)
+        assert np.abs(pixels(page, BLURRED) - Photo.open(ASTRONAUT).rgb.astype(int)).mean() < SLACK
+        here.assert_clean()
+
+
+def test_the_page_for_it_fits_a_phone_in_the_dark(chromium: Browser, discs: str) -> None:
+    with visit(chromium, discs, width=390, color_scheme="dark") as here:
+        page = here.page
+        with sidebar(page):
+            page.get_by_role("link", name="Replace background").click()
+            expect(page.get_by_text("Runs at once.")).to_be_visible(timeout=BUSY_MACHINE)
+        settle(page)
+        page.get_by_role("button", name="Use Astronaut").click()
+        expect(page.get_by_role("button", name="Remove Astronaut")).to_be_visible(timeout=BUSY_MACHINE)
+        segment(page, "New background", "Sample").click()
+        page.get_by_role("button", name="Run Background Replacement").click()
+        upper, lower = pixels(page, MASK), pixels(page, REPLACED)
+        assert upper.shape == lower.shape
+        above, below = (page.get_by_alt_text(alt).bounding_box() for alt in (MASK, REPLACED))
+        assert above is not None
+        assert below is not None
+        assert above["y"] + above["height"] <= below["y"]
+        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert overflow <= 0
+        screenshot(page, "replace-phone-dark")
+        here.assert_clean()

@@ -1,0 +1,35 @@
+"""The pages without a browser, with models that run at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from arena.models.pool import unload
+from arena.ui import state
+from arena.ui.pages import replace
+from tests.conftest import ROOT
+from tests.fakes import SlowSegmenter, make_card
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def page(use_cards: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    use_cards(
+        make_card("disc", "DiscSegmenter", label="Disc"),
+        make_card("empty", "EmptySegmenter", label="Empty"),
+        make_card("broken", "BrokenSegmenter", label="Broken"),
+        make_card("slow", "SlowSegmenter", label="Slow", family="u2net"),
+        make_card("absent", "", label="Absent"),
+        make_card("u2net", "DiscSegmenter", label="U²-Net", family="u2net", repository="a/b", bytes=175_000_000),
+    )
+    monkeypatch.setattr(state, "DEFAULT_MODEL", "disc")
+    monkeypatch.setattr(replace, "DEFAULT_MODEL", "disc")
+    SlowSegmenter.gate.set()
+    yield AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+    SlowSegmenter.gate.set()
+    unload()

@@ -1,0 +1,65 @@
+"""What a user does on the pages."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from streamlit.util import calc_hash
+
+from arena.ui.state import COMPARE, Key
+
+if TYPE_CHECKING:
+    from streamlit.testing.v1 import AppTest
+
+    from arena.ui.previews import Preview
+    from arena.ui.state import Workspace
+
+COMPARE_URL, REPLACE_URL = "", "replace-background"
+
+
+def memory(page: AppTest, name: str = COMPARE) -> Workspace:
+    """What a page keeps."""
+    space: Workspace = getattr(page.session_state[Key.SESSION], name)
+    return space
+
+
+def only_preview(page: AppTest, name: str = COMPARE) -> Preview:
+    """The preview of the one result."""
+    (preview,) = memory(page, name).previews.values()
+    return preview
+
+
+def until_done(page: AppTest, name: str = COMPARE) -> AppTest:
+    """Rerun as the polling fragment would, until the run has ended and its results are on the page."""
+    for _ in range(200):
+        page.run()
+        job = memory(page, name).job
+        assert job is not None
+        if not job.running and not job.has_news:
+            return page
+        time.sleep(0.05)
+    raise AssertionError("the run does not end")
+
+
+def run_on_sample(page: AppTest, *models: str) -> AppTest:
+    """Compare models on a sample."""
+    page.run()
+    page.button(key=Key.SAMPLE.of("astronaut")).click().run()
+    for model in ("disc", "empty", "broken", "slow"):
+        page.checkbox(key=Key.MODEL.of(model)).set_value(model in models)
+    page.run()
+    page.button(key=Key.RUN.of(COMPARE)).click()
+    return until_done(page)
+
+
+def go_to(page: AppTest, url: str) -> AppTest:
+    """Switch to another page of the navigation; AppTest's own way knows files only."""
+    page._page_hash = calc_hash(url)
+    return page.run()
+
+
+def texts(page: AppTest) -> str:
+    """All words of the page's main part."""
+    blocks = [*page.main.markdown, *page.main.caption, *page.main.info, *page.main.error]
+    return "\n".join(str(block.value) for block in blocks)

@@ -1,0 +1,193 @@
+"""The effect bar and the edge refinement, without a browser."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from arena.compose import Plain
+from arena.finish import Effect, Finish
+from arena.photo import Photo, encode
+from arena.refine import PRESETS
+from arena.ui.archive import results_zip
+from arena.ui.components import refinement
+from arena.ui.components.refinement import AS_IS, OWN, PRESET_LABELS, options_of, settings_of
+from arena.ui.state import COMPARE, Key
+from tests.ui.driving import memory, only_preview, run_on_sample
+
+if TYPE_CHECKING:
+    from streamlit.testing.v1 import AppTest
+
+
+def shown(page: AppTest) -> Finish:
+    """What the second picture on the page was made with."""
+    kept = only_preview(page)._finished
+    assert kept is not None
+    return kept[0]
+
+
+def choose(page: AppTest, key: Key, value: str) -> AppTest:
+    """Choose a segment of a control of the comparison page."""
+    return page.segmented_control(key=key.of(COMPARE)).set_value(value).run()
+
+
+def alts(page: AppTest) -> list[str]:
+    """What the page says of its pictures."""
+    return [image.proto.imgs[0].alt for image in page.main.get("imgs")]
+
+
+def download_labels(page: AppTest) -> list[str]:
+    """The names of the download buttons."""
+    return [button.proto.label for button in page.main.get("download_button")]
+
+
+def test_each_effect_has_its_controls_and_its_download(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    assert shown(page).effect is Effect.BLUR
+    assert "Download blurred photo" in download_labels(page)
+    choose(page, Key.EFFECT, "replace")
+    assert not page.exception
+    assert shown(page) == Finish(Effect.REPLACE, background=Plain((255, 255, 255)))
+    assert "Download photo with new background" in download_labels(page)
+    assert not [slider for slider in page.slider if slider.label == "Blur strength"]
+    choose(page, Key.EFFECT, "cutout")
+    assert shown(page).effect is Effect.CUTOUT
+    assert "Download cut-out" in download_labels(page)
+    # Once more: what was set stays set.
+    choose(page, Key.EFFECT, "blur")
+    assert page.slider(key=Key.KERNEL.of(COMPARE)).value == 101
+
+
+def test_effects_run_nothing(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    job, results = memory(page).job, dict(memory(page).results)
+    for effect in ("replace", "cutout", "blur"):
+        choose(page, Key.EFFECT, effect)
+    assert memory(page).job is job
+    assert memory(page).results == results
+
+
+def test_every_kind_of_background_reaches_the_picture(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    choose(page, Key.EFFECT, "replace")
+    page.color_picker(key=Key.BACKDROP_COLOUR.of(COMPARE)).set_value("#204060").run()
+    assert shown(page).background == Plain((32, 64, 96))
+    choose(page, Key.BACKDROP, "Gradient")
+    page.selectbox(key=Key.BACKDROP_DIRECTION.of(COMPARE)).set_value("To the right").run()
+    assert getattr(shown(page).background, "angle", None) == 90
+    choose(page, Key.BACKDROP, "Sample")
+    page.selectbox(key=Key.BACKDROP_SAMPLE.of(COMPARE)).set_value("Sunset").run()
+    assert len(getattr(shown(page).background, "colours", ())) == 3
+    choose(page, Key.BACKDROP, "Colour")
+    assert shown(page).background == Plain((32, 64, 96))
+
+
+def test_an_uploaded_background_is_used_and_outlives_a_look_at_another_effect(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    choose(page, Key.EFFECT, "replace")
+    choose(page, Key.BACKDROP, "Picture")
+    assert shown(page).background.__class__.__name__ == "Transparent"
+    red = encode(np.full((30, 50, 3), (250, 0, 0), np.uint8))
+    page.file_uploader(key=Key.BACKDROP_UPLOAD.of(COMPARE)).set_value(("red.png", red, "image/png")).run()
+    assert not page.exception
+    behind = shown(page).background
+    assert isinstance(behind, Photo)
+    assert behind.name == "red"
+    page.selectbox(key=Key.BACKDROP_FIT.of(COMPARE)).set_value("tile").run()
+    assert shown(page).fit == "tile"
+    choose(page, Key.EFFECT, "blur")
+    choose(page, Key.EFFECT, "replace")
+    assert shown(page).background is behind
+    assert shown(page).fit == "tile"
+    (button,) = [button for button in page.button if button.label == r"Remove red.png"]
+    button.click().run()
+    assert shown(page).background.__class__.__name__ == "Transparent"
+
+
+def test_settings_of_the_replacement_reach_the_picture(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    choose(page, Key.EFFECT, "replace")
+    choose(page, Key.BACKDROP, "Sample")
+    for key, value in {
+        Key.BACKDROP_KERNEL: 31,
+        Key.HARMONISE: 40,
+        Key.LIGHT_WRAP: 25,
+        Key.SUBJECT_RIGHT: -10,
+        Key.SUBJECT_DOWN: 5,
+        Key.SUBJECT_SIZE: 80,
+    }.items():
+        page.slider(key=key.of(COMPARE)).set_value(value)
+    page.run()
+    finish = shown(page)
+    assert (finish.background_kernel, finish.harmonise, finish.light_wrap) == (31, 0.4, 0.25)
+    assert (finish.subject.x, finish.subject.y, finish.subject.scale) == (-0.1, 0.05, 0.8)
+
+
+def test_what_is_shown_is_what_is_exported(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    choose(page, Key.EFFECT, "replace")
+    page.color_picker(key=Key.BACKDROP_COLOUR.of(COMPARE)).set_value("#204060").run()
+    choose(page, Key.PRESET, "hair")
+    with zipfile.ZipFile(io.BytesIO(results_zip(memory(page).results.values(), shown(page)))) as archive:
+        summary = json.loads(archive.read("results/results.json"))
+    assert summary["effect"] == "replace"
+    assert summary["background"]["source"] == "#204060"
+    assert summary["refine"]["guided_radius"] == PRESETS["hair"].guided_radius
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_controls_can_show_every_preset(name: str) -> None:
+    assert options_of(settings_of(PRESETS[name])) == PRESETS[name]
+
+
+def test_every_preset_has_a_label() -> None:
+    assert list(PRESET_LABELS) == [*PRESETS, OWN]
+
+
+def test_a_preset_sets_the_controls_and_a_control_leaves_the_preset(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    assert shown(page).refine == PRESETS[AS_IS]
+    choose(page, Key.PRESET, "u2net-classic")
+    assert shown(page).refine == PRESETS["u2net-classic"]
+    assert page.slider(key=Key.REFINE.of("closing", COMPARE)).value == 5
+    page.slider(key=Key.REFINE.of("closing", COMPARE)).set_value(9).run()
+    assert shown(page).refine.closing == 9
+    assert page.segmented_control(key=Key.PRESET.of(COMPARE)).value == OWN
+    page.slider(key=Key.REFINE.of("closing", COMPARE)).set_value(5).run()
+    assert page.segmented_control(key=Key.PRESET.of(COMPARE)).value == "u2net-classic"
+
+
+def test_each_control_of_the_refinement_reaches_the_mask(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    page.checkbox(key=Key.REFINE.of("components", COMPARE)).check()
+    page.checkbox(key=Key.REFINE.of("holes", COMPARE)).check()
+    for field, value in {"opening": 3, "bilateral_diameter": 7, "grow": -1.5, "feather_sigma": 0.4}.items():
+        page.slider(key=Key.REFINE.of(field, COMPARE)).set_value(value)
+    page.slider(key=Key.REFINE.of("guided_radius", COMPARE)).set_value(2.0).run()
+    assert not page.exception
+    options = shown(page).refine
+    assert (options.components, options.opening, options.bilateral_diameter) == (1, 3, 7)
+    assert (options.grow, options.feather_sigma, options.guided_radius) == (-1.5, 0.4, 2.0)
+    assert options.holes > 0
+
+
+def test_edge_colours_are_cleaned_unless_switched_off(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    assert shown(page).colours == "auto"
+    page.toggle(key=Key.CLEAN_COLOURS.of(COMPARE)).set_value(False).run()
+    assert shown(page).colours == "off"
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_matting_is_offered_only_where_its_library_is(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    monkeypatch.setattr(refinement, "find_spec", lambda name: object() if installed else None)
+    run_on_sample(page, "disc")
+    assert not page.exception
+    assert ("Matting" in {control.label for control in page.segmented_control}) is installed
