@@ -82,7 +82,9 @@ def test_streamlit_is_imported_by_the_page_alone(path: Path) -> None:
         assert room(name_of(path)) == "ui"
 
 
-@pytest.mark.parametrize("module", ["arena", "arena.cli.app", "arena.comparison", "arena.ui.pages.compare", "arena.ui.pages.replace"])
+@pytest.mark.parametrize(
+    "module", ["arena", "arena.cli.app", "arena.comparison", "arena.ui.pages.compare", "arena.ui.pages.replace"]
+)
 def test_what_starts_first_imports_nothing_heavy(module: str) -> None:
     heavy = ("torch", "transformers", "ultralytics", "kornia", "huggingface_hub", "cv2", "scipy")
     code = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"
