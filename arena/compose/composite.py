@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     RowsOf = Callable[[int, int], NDArray[np.uint8]]
     """``rows(top, bottom)`` gives these rows of a picture, (bottom - top) x W x 3, uint8."""
+    Mix = Callable[[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]], NDArray[np.uint8]]
+    """``mix(foreground, background, alpha)`` gives what lies between the two."""
 
 INVISIBLE = 1 / (4 * 255)
 """A share below this moves no level by more than a quarter, so it is as good as none."""
@@ -48,7 +50,7 @@ def composite(foreground: NDArray[Any], background: NDArray[Any], alpha: NDArray
 
 
 def composite_rows(
-    foreground: NDArray[np.uint8], alpha: NDArray[np.float32], background_rows: RowsOf
+    foreground: NDArray[np.uint8], alpha: NDArray[np.float32], background_rows: RowsOf, mix: Mix | None = None
 ) -> NDArray[np.uint8]:
     """Lay a foreground over a background that is made strip by strip, in one pass over memory.
 
@@ -56,6 +58,7 @@ def composite_rows(
         foreground: H x W x 3, uint8, C-contiguous.
         alpha: Matte, H x W, float32 in [0, 1], C-contiguous.
         background_rows: Gives any rows of the background; called from several threads.
+        mix: Makes one tile of foreground, background and alpha where they mix; by default the mean of sRGB levels.
 
     Returns:
         H x W x 3, uint8.
@@ -67,19 +70,21 @@ def composite_rows(
         background = background_rows(top, bottom)
         for left in range(0, width, TILE_COLUMNS):
             tile = (slice(top, bottom), slice(left, left + TILE_COLUMNS))
-            _blend(foreground[tile], background[:, tile[1]], alpha[tile], out[tile])
+            out[tile] = _blended(foreground[tile], background[:, tile[1]], alpha[tile], mix or _mean_of_levels)
 
     for_each_strip(height, lay)
     return out
 
 
-def _blend(
-    front: NDArray[np.uint8], back: NDArray[np.uint8], alpha: NDArray[np.float32], out: NDArray[np.uint8]
-) -> None:
+def _blended(
+    front: NDArray[np.uint8], back: NDArray[np.uint8], alpha: NDArray[np.float32], mix: Mix
+) -> NDArray[np.uint8]:
+    """One tile; most of them are all foreground or all background."""
     lowest, highest, _, _ = cv2.minMaxLoc(alpha)
     if highest <= INVISIBLE:
-        out[...] = back
-    elif lowest >= 1.0 - INVISIBLE:
-        out[...] = front
-    else:
-        out[...] = cv2.blendLinear(front, back, alpha, 1.0 - alpha)
+        return back
+    return front if lowest >= 1.0 - INVISIBLE else mix(front, back, alpha)
+
+
+def _mean_of_levels(front: NDArray[np.uint8], back: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.blendLinear(front, back, alpha, 1.0 - alpha), dtype=np.uint8)

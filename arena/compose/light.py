@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from arena.compose._check import checked_pair, checked_rgb
-from arena.compose._strips import for_each_strip
-from arena.compose.composite import INVISIBLE, TILE_COLUMNS
+from arena.compose.composite import composite_rows
 from arena.errors import OptionError
 
 if TYPE_CHECKING:
@@ -68,28 +66,12 @@ def composite_linear(foreground: NDArray[Any], background: NDArray[Any], alpha: 
     back = checked_rgb(background, "background")
     if back.shape != front.shape:
         raise OptionError(f"background is {back.shape} but foreground is {front.shape}; the two must agree.")
-    out = np.empty_like(front)
-
-    def lay(top: int, bottom: int) -> None:
-        for left in range(0, matte.shape[1], TILE_COLUMNS):
-            tile = (slice(top, bottom), slice(left, left + TILE_COLUMNS))
-            _blend(front[tile], back[tile], matte[tile], out[tile])
-
-    for_each_strip(len(out), lay)
-    return out
+    return composite_rows(front, matte, lambda top, bottom: back[top:bottom], _mean_of_light)
 
 
-def _blend(
-    front: NDArray[np.uint8], back: NDArray[np.uint8], alpha: NDArray[np.float32], out: NDArray[np.uint8]
-) -> None:
-    lowest, highest, _, _ = cv2.minMaxLoc(alpha)
-    if highest <= INVISIBLE:
-        out[...] = back
-    elif lowest >= 1.0 - INVISIBLE:
-        out[...] = front
-    else:
-        share = ((alpha - np.float32(MATTE_NOISE)) / np.float32(1 - 2 * MATTE_NOISE)).clip(0, 1)
-        light = LIGHT[back]
-        light += (LIGHT[front] - light) * share[..., None]
-        light += np.float32(0.5)
-        out[...] = LEVEL[light.astype(np.uint16)]
+def _mean_of_light(front: NDArray[np.uint8], back: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[np.uint8]:
+    share = ((alpha - np.float32(MATTE_NOISE)) / np.float32(1 - 2 * MATTE_NOISE)).clip(0, 1)
+    light = LIGHT[back]
+    light += (LIGHT[front] - light) * share[..., None]
+    light += np.float32(0.5)
+    return LEVEL[light.astype(np.uint16)]
