@@ -38,7 +38,10 @@ def lite(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", metavar="FILE", show_default=False, help="The plan, TOML. Default: that of the shipped weights."
+            "--config",
+            metavar="FILE",
+            show_default=False,
+            help="The plan, TOML, which names its folders. Default: that of the shipped weights (ccp and mattes).",
         ),
     ] = None,
     device: DeviceOption = "auto",
