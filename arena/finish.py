@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -16,6 +15,7 @@ from arena.compose.fit import checked_anchor, checked_fit, checked_scale
 from arena.errors import OptionError
 from arena.photo import Photo
 from arena.refine import PRESETS, RefineOptions
+from arena.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -450,9 +450,8 @@ def _check_known(table: Mapping[str, Any], names: Iterable[str], where: str) -> 
     known = list(names)
     for name in table:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"Did you mean {near[0]}? " if near else ""
-            raise OptionError(f"There is no option {name!r}{where}.", f"{hint}There are {', '.join(known)}.")
+            hint = did_you_mean(name, known)
+            raise OptionError(f"There is no option {name!r}{where}.", f"{hint} There are {', '.join(known)}.".lstrip())
 
 
 @contextmanager

@@ -1,4 +1,12 @@
-"""Numbers in words, the same in page and shell."""
+"""Numbers and names in words, the same in page and shell."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _STEP = 1000.0
 
@@ -47,3 +55,17 @@ def format_transfer(done: int, total: int, rate: float) -> str:
     """
     whole = f" of {total / 1e6:.0f}" if total else ""
     return f"{done / 1e6:.0f}{whole} MB at {rate / 1e6:.1f} MB/s"
+
+
+def did_you_mean(name: object, names: Iterable[str]) -> str:
+    """A hint at the name that was meant.
+
+    Args:
+        name: What was written.
+        names: What there is.
+
+    Returns:
+        ``"Did you mean kernel?"``, or nothing if no name is near.
+    """
+    near = difflib.get_close_matches(str(name), list(names), n=1)
+    return f"Did you mean {near[0]}?" if near else ""

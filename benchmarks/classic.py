@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import torch
 
+from arena.metrics import iou
 from arena.models.classic import central_prior, find_subject_faces, segment_classic, silhouette
 
 if TYPE_CHECKING:
@@ -65,11 +66,6 @@ def plain_grabcut(rgb: NDArray[np.uint8], faces: list[Face]) -> NDArray[np.bool_
     return np.asarray(enlarged > 0.5, dtype=np.bool_)
 
 
-def overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Intersection over union."""
-    return int(np.count_nonzero(a & b)) / max(1, int(np.count_nonzero(a | b)))
-
-
 def measure(task: tuple[Path, str]) -> tuple[str, int, float, float]:
     """Id, faces, and the overlaps of the reference and of ``classic``."""
     folder, name = task
@@ -78,8 +74,8 @@ def measure(task: tuple[Path, str]) -> tuple[str, int, float, float]:
     return (
         name,
         len(faces),
-        overlap(plain_grabcut(rgb, faces), truth),
-        overlap(segment_classic(rgb, faces) > 0.5, truth),
+        iou(plain_grabcut(rgb, faces), truth),
+        iou(segment_classic(rgb, faces) > 0.5, truth),
     )
 
 

@@ -163,7 +163,19 @@ def to_input(rgb: Pixels, side: int) -> Tensor:
     # A panorama would have thousands of columns for its 32 rows.
     size = [min(length, LONGEST) for length in size]
     small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    pixels = torch.from_numpy(small.astype(np.float32) / np.float32(255) - np.float32(0.5))
+    return normalise(small)
+
+
+def normalise(rgb: Pixels) -> Tensor:
+    """A picture of the input's size as the network wants it, here and in training.
+
+    Args:
+        rgb: uint8, H x W x 3, sRGB.
+
+    Returns:
+        float32, 1 x 3 x H x W, -0.5 to 0.5, in channels-last memory.
+    """
+    pixels = torch.from_numpy(rgb.astype(np.float32) / np.float32(255) - np.float32(0.5))
     return pixels.permute(2, 0, 1)[None]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -13,6 +12,7 @@ from arena.errors import OptionError
 from arena.refine import matting, morphology
 from arena.refine._check import checked_kernel, checked_matte, checked_number, checked_photo, checked_whole, is_whole
 from arena.refine.edges import LARGEST_BILATERAL, bilateral, guided, soften
+from arena.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -182,9 +182,10 @@ class RefineOptions:
         known = [field.name for field in fields(cls)]
         for name in mapping:
             if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
-                hint = f"Did you mean {near[0]}? " if near else ""
-                raise OptionError(f"There is no refinement option {name!r}.", f"{hint}There are {', '.join(known)}.")
+                hint = did_you_mean(name, known)
+                raise OptionError(
+                    f"There is no refinement option {name!r}.", f"{hint} There are {', '.join(known)}.".lstrip()
+                )
         # Whole numbers become fractions where the field is one, so that equal options are written alike.
         whole = {field.name for field in fields(cls) if field.type == "int"}
         values: dict[str, Any] = {

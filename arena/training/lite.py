@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from arena.metrics import iou
+from arena.models.lite import normalise, to_input
 from arena.nets.lite import MULTIPLE, LiteNet
 from arena.training.pictures import Sample, upper_body
 from arena.training.views import Source, Views, ViewSettings
@@ -101,7 +103,7 @@ class LiteRecipe:
             self.views(np.random.default_rng([self.settings.seed, step, index]), height, width)
             for index in range(part, self.settings.batch, parts)
         ]
-        inputs = torch.cat([to_tensor(rgb) for rgb, _ in pairs])
+        inputs = torch.cat([normalise(rgb) for rgb, _ in pairs])
         alphas = torch.from_numpy(np.stack([alpha for _, alpha in pairs]))[:, None]
         weights = torch.from_numpy(np.stack([edge_weight(alpha) for _, alpha in pairs]))[:, None]
         return inputs.contiguous(memory_format=torch.channels_last), alphas, weights
@@ -140,7 +142,7 @@ class LiteRecipe:
         for rgb, truth in self.validation:
             alpha = predict(net, rgb, device, round(SIDE * self.settings.large))
             full = cv2.resize(alpha, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-            overlaps.append(overlap(full > 0.5, truth > 127))
+            overlaps.append(iou(full > 0.5, truth > 127))
             differences.append(float(np.abs(full - truth / 255).mean()))
         return {
             "iou": float(np.mean(overlaps)),
@@ -169,7 +171,7 @@ def relabel(
         small = predict(net, sample.rgb, device)
         seen = np.asarray(cv2.resize(small, sample.rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR)) > 0.5
         mask = sample.alpha > 127
-        agreement = overlap(seen, mask)
+        agreement = iou(seen, mask)
         if agreement < least:
             dropped.append(f"{sample.name}: IoU {agreement:.2f} between mask and network")
         else:
@@ -209,19 +211,6 @@ def dice_loss(alpha: Tensor, truth: Tensor) -> Tensor:
     return (1 - (2 * common + 64) / (whole + 64)).mean()
 
 
-def to_tensor(rgb: NDArray[np.uint8]) -> Tensor:
-    """A picture as the network wants it.
-
-    Args:
-        rgb: uint8, H x W x 3.
-
-    Returns:
-        float32, 1 x 3 x H x W, -0.5 to 0.5, in channels-last memory.
-    """
-    pixels = torch.from_numpy(rgb.astype(np.float32) / np.float32(255) - np.float32(0.5))
-    return pixels.permute(2, 0, 1)[None]
-
-
 def predict(net: nn.Module, rgb: NDArray[np.uint8], device: torch.device, side: int = SIDE) -> NDArray[np.float32]:
     """Run the network at about the area it was trained at.
 
@@ -234,15 +223,5 @@ def predict(net: nn.Module, rgb: NDArray[np.uint8], device: torch.device, side: 
     Returns:
         float32, h x w, 0 to 1, of the network's input size.
     """
-    height, width = rgb.shape[:2]
-    scale = side / (height * width) ** 0.5
-    size = tuple(max(MULTIPLE, round(length * scale / MULTIPLE) * MULTIPLE) for length in (width, height))
-    small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    logits: Tensor = net(to_tensor(small).to(device))
+    logits: Tensor = net(to_input(rgb, side).to(device))
     return np.asarray(logits.float().sigmoid()[0, 0].cpu().numpy(), dtype=np.float32)
-
-
-def overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Intersection over union of two masks; 1 if both are empty."""
-    union = int(np.count_nonzero(a | b))
-    return int(np.count_nonzero(a & b)) / union if union else 1.0

@@ -30,7 +30,6 @@ A source is named like the folder that it comes from.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +45,7 @@ from arena.training.lite import LiteRecipe, LiteSettings, averaged, relabel
 from arena.training.pictures import DataError, find_pairs, read_samples
 from arena.training.trainer import CHECKPOINT, LOG, Progress, Schedule, Trainer
 from arena.training.views import Source, ViewSettings
+from arena.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -150,9 +150,9 @@ def _build[T](kind: type[T], table: Mapping[str, Any], where: str) -> T:
     known = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            advice = f"Did you mean {near[0]}?" if near else f"It has {', '.join(sorted(known))}."
-            raise OptionError(f"{where} has no {key!r}.", advice)
+            raise OptionError(
+                f"{where} has no {key!r}.", did_you_mean(key, known) or f"It has {', '.join(sorted(known))}."
+            )
     try:
         return kind(**table)
     except TypeError as error:

@@ -8,10 +8,11 @@ import torch
 
 from arena.catalog import get_card
 from arena.errors import OptionError
+from arena.metrics import iou
 from arena.models.lite import LiteSegmenter
 from arena.nets.lite import LiteNet
 from arena.photo import Photo
-from arena.training.lite import LiteRecipe, dice_loss, edge_weight, overlap, relabel
+from arena.training.lite import LiteRecipe, dice_loss, edge_weight, relabel
 from arena.training.pictures import DataError, Sample
 from arena.training.plan import SHIPPED_PLAN, LiteRun, mean_of, read_plan
 from arena.training.views import Source
@@ -156,7 +157,7 @@ def test_a_mask_that_lacks_something_is_completed_by_the_network() -> None:
 
     (completed,), dropped = relabel(Red(), [sample], 0.5, torch.device("cpu"))
     assert dropped == []
-    assert overlap(completed.alpha > 127, mask > 127) > 0.97 > overlap(lacking > 127, mask > 127)
+    assert iou(completed.alpha > 127, mask > 127) > 0.97 > iou(lacking > 127, mask > 127)
     kept, dropped = relabel(Red(), [sample], 0.99, torch.device("cpu"))
     assert kept == []
     assert dropped[0].startswith("0005")
