@@ -8,6 +8,7 @@ arXiv:1505.00996 (2015).
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import cv2
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 EPSILON = 1e-4
 """Colour variance (values 0 to 1) below which a window counts as flat."""
 
-_FIT_ROWS = 96
-"""Rows of the small picture that one task fits: some thirty planes of it stay in the cache."""
+_FIT_TILE = 96
+"""Side in pixels of the part of the small picture that one task fits: some thirty planes of it stay in the cache, and
+what lies in no edge's reach is left out."""
 _TILE_ROWS = 128
 """Rows of the full picture that one task handles: small enough for the cache, large enough to be worth a thread."""
 
@@ -55,8 +57,9 @@ def guided_upsample(
     small_height, small_width = alpha_small.shape
     reduced = np.asarray(cv2.resize(rgb_full, (small_width, small_height), interpolation=cv2.INTER_AREA))
     guide = reduced.astype(np.float32) / np.float32(255)
-    fitted = _coefficients(guide, alpha_small, radius, epsilon)
-    planes = np.dstack([fitted, alpha_small, _near_edges(alpha_small, radius)]).astype(np.float32)
+    nearness = _near_edges(alpha_small, radius)
+    fitted = _coefficients(guide, alpha_small, nearness, radius, epsilon)
+    planes = np.dstack([fitted, alpha_small, nearness]).astype(np.float32)
 
     out = np.empty((height, width), np.float32)
 
@@ -94,25 +97,32 @@ def _mean(values: FloatArray, radius: int) -> FloatArray:
     return np.asarray(cv2.blur(values, window, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
-def _coefficients(guide: FloatArray, alpha: FloatArray, radius: int, epsilon: float) -> FloatArray:
-    """The locally best a and b in alpha = a . rgb + b, h x w x 4 (three of a, then b)."""
-    rows = alpha.shape[0]
-    out = np.empty((*alpha.shape, 4), np.float32)
-    # Two means, one after the other, look so far beyond a strip.
+def _coefficients(
+    guide: FloatArray, alpha: FloatArray, nearness: FloatArray, radius: int, epsilon: float
+) -> FloatArray:
+    """The locally best a and b in alpha = a . rgb + b, h x w x 4 (three of a, then b); 0 where none is near an edge."""
+    height, width = alpha.shape
+    out = np.zeros((height, width, 4), np.float32)
+    # Enlarging mixes each pixel with its neighbours.
+    wanted = cv2.dilate((nearness > 0).astype(np.uint8), np.ones((3, 3), np.uint8)).reshape(alpha.shape)
+    # Two means, one after the other, look so far beyond a tile.
     halo = 2 * radius
 
-    def fit(first: int) -> None:
-        last = min(first + _FIT_ROWS, rows)
-        top, bottom = max(0, first - halo), min(rows, last + halo)
-        fitted = _fitted(guide[top:bottom], alpha[top:bottom], radius, epsilon)
-        out[first:last] = fitted[first - top : last - top]
+    def fit(corner: tuple[int, int]) -> None:
+        top, left = corner
+        tile = slice(top, top + _FIT_TILE), slice(left, left + _FIT_TILE)
+        first_row, first_column = max(0, top - halo), max(0, left - halo)
+        around = slice(first_row, top + _FIT_TILE + halo), slice(first_column, left + _FIT_TILE + halo)
+        fitted = _fitted(guide[around], alpha[around], radius, epsilon)
+        out[tile] = fitted[top - first_row :, left - first_column :][:_FIT_TILE, :_FIT_TILE]
 
-    on_all_cores(fit, range(0, rows, _FIT_ROWS))
+    corners = itertools.product(range(0, height, _FIT_TILE), range(0, width, _FIT_TILE))
+    on_all_cores(fit, [(y, x) for y, x in corners if wanted[y : y + _FIT_TILE, x : x + _FIT_TILE].any()])
     return out
 
 
 def _fitted(guide: FloatArray, alpha: FloatArray, radius: int, epsilon: float) -> FloatArray:
-    """The coefficients of one strip; those next to its cut borders are not right."""
+    """The coefficients of one tile; those next to its cut borders are not right."""
     mean_guide, mean_alpha = _mean(guide, radius), _mean(alpha, radius)
     cross = _mean(guide * alpha[..., None], radius) - mean_guide * mean_alpha[..., None]
     r, g, b = (guide[..., channel] for channel in range(3))
