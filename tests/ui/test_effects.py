@@ -122,8 +122,9 @@ def test_settings_of_the_replacement_reach_the_picture(page: AppTest) -> None:
         Key.SUBJECT_SIZE: 80,
     }.items():
         page.slider(key=key.of(COMPARE)).set_value(value)
-    page.run()
+    page.toggle(key=Key.LINEAR.of(COMPARE)).set_value(True).run()
     finish = shown(page)
+    assert finish.linear
     assert (finish.background_kernel, finish.harmonise, finish.light_wrap) == (31, 0.4, 0.25)
     assert (finish.subject.x, finish.subject.y, finish.subject.scale) == (-0.1, 0.05, 0.8)
 
@@ -166,11 +167,13 @@ def test_each_control_of_the_refinement_reaches_the_mask(page: AppTest) -> None:
     run_on_sample(page, "disc")
     page.checkbox(key=Key.REFINE.of("components", COMPARE)).check()
     page.checkbox(key=Key.REFINE.of("holes", COMPARE)).check()
-    for field, value in {"opening": 3, "bilateral_diameter": 7, "grow": -1.5, "feather_sigma": 0.4}.items():
+    steps = {"threshold": 0.35, "opening": 3, "bilateral_diameter": 7, "grow": -1.5, "feather_sigma": 0.4}
+    for field, value in steps.items():
         page.slider(key=Key.REFINE.of(field, COMPARE)).set_value(value)
     page.slider(key=Key.REFINE.of("guided_radius", COMPARE)).set_value(2.0).run()
     assert not page.exception
     options = shown(page).refine
+    assert options.threshold == 0.35
     assert (options.components, options.opening, options.bilateral_diameter) == (1, 3, 7)
     assert (options.grow, options.feather_sigma, options.guided_radius) == (-1.5, 0.4, 2.0)
     assert options.holes > 0
@@ -179,8 +182,9 @@ def test_each_control_of_the_refinement_reaches_the_mask(page: AppTest) -> None:
 def test_edge_colours_are_cleaned_unless_switched_off(page: AppTest) -> None:
     run_on_sample(page, "disc")
     assert shown(page).colours == "auto"
-    page.toggle(key=Key.CLEAN_COLOURS.of(COMPARE)).set_value(False).run()
-    assert shown(page).colours == "off"
+    for colours in ("multilevel", "off"):
+        choose(page, Key.EDGE_COLOURS, colours)
+        assert shown(page).colours == colours
 
 
 @pytest.mark.parametrize("installed", [True, False])

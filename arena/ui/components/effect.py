@@ -122,7 +122,14 @@ def _light(page: str, finish: Finish) -> Finish:
     light_wrap = _per_cent(
         "Light wrap", Key.LIGHT_WRAP.of(page), "How much light of the new background falls onto the person's edge."
     )
-    return replace(finish, harmonise=harmonise, light_wrap=light_wrap)
+    linear = st.toggle(
+        "Mix light",
+        key=Key.LINEAR.of(page),
+        persist_state="session",
+        help="Mixes the edge in linear light, as a lens does, instead of in sRGB levels: a soft edge between dark and "
+        "bright comes out brighter.",
+    )
+    return replace(finish, harmonise=harmonise, light_wrap=light_wrap, linear=linear)
 
 
 def _per_cent(label: str, key: str, explanation: str) -> float:

@@ -22,6 +22,8 @@ OWN = "own"
 
 PRESET_LABELS = {AS_IS: "As the model gave it", "u2net-classic": "U²-Net classic", "hair": "Hair", OWN: "Own settings"}
 
+COLOUR_WORDS: dict[OwnColours, str] = {"auto": "Clean", "multilevel": "Clean thoroughly", "off": "As photographed"}
+
 MATTING_WORDS = {"off": "Off", "closed-form": "Closed form", "knn": "KNN"}
 
 GUIDED_EPSILON = PRESETS["hair"].guided_epsilon
@@ -43,10 +45,18 @@ class Step:
     most: float
     step: float
 
+    @property
+    def format(self) -> str:
+        """How the slider writes its value: with as many places as a step has."""
+        return "%d" if isinstance(self.step, int) else f"%.{len(str(self.step).partition('.')[2])}f"
+
 
 LENGTHS = "Pixels of a picture whose longer side is 1000."
 
 STEPS = (
+    Step(
+        "threshold", "Make hard", "Alpha from which on a pixel is the person; 0 leaves the mask soft.", 0.0, 0.95, 0.05
+    ),
     Step("opening", "Remove specks", f"Opening: specks smaller than this vanish; 1 is off. {LENGTHS}", 1, 21, 2),
     Step("closing", "Close gaps", f"Closing: gaps smaller than this fill; 1 is off. {LENGTHS}", 1, 21, 2),
     Step(
@@ -78,7 +88,7 @@ def refinement(scope: str, preset: str = AS_IS) -> tuple[RefineOptions, OwnColou
         preset: What is chosen before anybody chooses.
 
     Returns:
-        What is done to the matte, and whether the subject's own colours are estimated.
+        What is done to the matte, and how the subject's own colours are estimated.
     """
     _remember(scope, PRESETS[preset])
     with st.expander("Edge refinement"):
@@ -96,12 +106,16 @@ def refinement(scope: str, preset: str = AS_IS) -> tuple[RefineOptions, OwnColou
         with st.container(horizontal=True, vertical_alignment="bottom", key=Key.REFINE.of("controls", scope)):
             _switch(scope, "components", "Largest figure only", "Whatever is not connected to it is left out.")
             _switch(scope, "holes", "Fill holes", f"Holes up to {HOLE:.0%} of the picture are filled.")
-            clean = st.toggle(
-                "Clean edge colours",
-                value=True,
-                key=Key.CLEAN_COLOURS.of(scope),
+            colours: OwnColours = st.segmented_control(
+                "Edge colours",
+                list(COLOUR_WORDS),
+                default="auto",
+                format_func=COLOUR_WORDS.__getitem__,
+                required=True,
+                key=Key.EDGE_COLOURS.of(scope),
                 persist_state="session",
-                help="Takes the old background's colour out of hair and other soft edges. Hard masks need none.",
+                help="Clean takes the old background's colour out of hair and other soft edges; hard masks need none. "
+                "Thoroughly takes several times as long and follows wide soft edges better.",
             )
         with st.container(horizontal=True, vertical_alignment="bottom"):
             for step in STEPS:
@@ -110,7 +124,7 @@ def refinement(scope: str, preset: str = AS_IS) -> tuple[RefineOptions, OwnColou
                     step.least,
                     step.most,
                     step=step.step,
-                    format="%.1f" if isinstance(step.step, float) else "%d",
+                    format=step.format,
                     key=Key.REFINE.of(step.field, scope),
                     width=240,
                     on_change=_name_preset,
@@ -120,7 +134,7 @@ def refinement(scope: str, preset: str = AS_IS) -> tuple[RefineOptions, OwnColou
                 )
         if find_spec("pymatting") is not None:
             _matting(scope)
-    return options_of(_settings(scope)), "auto" if clean else "off"
+    return options_of(_settings(scope)), colours
 
 
 def settings_of(options: RefineOptions) -> dict[str, Any]:
