@@ -13,11 +13,12 @@ from arena.errors import CheckpointError, OptionError
 from arena.models.base import Prediction
 from arena.models.torch_base import TorchSegmenter, place, to_input, to_photo
 from arena.nets import BiRefNet
+from arena.nets.swin import SWIN_CONFIGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from arena.catalog import ModelCard
     from arena.nets.birefnet import BackboneName
@@ -45,6 +46,11 @@ class BiRefNetSegmenter(TorchSegmenter):
                 CheckpointError.ADVICE,
             )
         return BiRefNet(backbone, patch_order=card.patch_order)
+
+    @staticmethod
+    def _linear_part(net: BiRefNet) -> nn.Module | None:
+        # Behind the tiny backbone the decoder takes most of the time.
+        return net.bb if net.bb.config == SWIN_CONFIGS["swin_v1_l"] else None
 
     def _predict(self, photo: Photo, **prompts: Any) -> Prediction:  # noqa: ARG002 - it takes none
         placement = place(photo.width, photo.height, self.card.input_size)

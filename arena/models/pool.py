@@ -84,8 +84,7 @@ class ModelPool:
             OutOfMemoryError: It does not fit.
         """
         card = get_card(key)
-        if not card.available:
-            raise ModelUnavailableError(f"{card.label} is not available in this build.", "Choose another model.")
+        check_available(card)
         slot = key, resolve_device(device)
         if (segmenter := self._touch(slot)) is not None:
             return Loaded(segmenter, 0.0, 0.0)
@@ -167,6 +166,33 @@ def _limit_from_environment() -> int | None:
     return int(text)
 
 
+def check_available(card: ModelCard) -> None:
+    """Make sure that this build can run a model.
+
+    Args:
+        card: The model's card.
+
+    Raises:
+        ModelUnavailableError: It cannot.
+    """
+    if not card.available:
+        raise ModelUnavailableError(f"{card.label} is not available in this build.", "Choose another model.")
+
+
+def adapter_of(card: ModelCard) -> type[Segmenter]:
+    """The class that runs a model, which this build has; it imports what that class needs.
+
+    Args:
+        card: The model's card.
+
+    Returns:
+        Its segmenter.
+    """
+    module, _, name = card.adapter.partition(":")
+    adapter: type[Segmenter] = getattr(importlib.import_module(module), name)
+    return adapter
+
+
 def load_adapter(card: ModelCard, path: Path | None, device: str) -> Segmenter:
     """Build a segmenter outside of any pool.
 
@@ -182,10 +208,8 @@ def load_adapter(card: ModelCard, path: Path | None, device: str) -> Segmenter:
         CheckpointError: The weights do not fit the network.
         OutOfMemoryError: It does not fit the device.
     """
-    module, _, name = card.adapter.partition(":")
-    adapter: type[Segmenter] = getattr(importlib.import_module(module), name)
     try:
-        return adapter.load(card, path, device)
+        return adapter_of(card).load(card, path, device)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

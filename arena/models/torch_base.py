@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -15,11 +16,13 @@ from torch import Tensor, nn
 from arena.devices import Stopwatch
 from arena.errors import ArenaError, OptionError
 from arena.models.base import Prediction, Segmenter
+from arena.nets.layers import can_multiply_int8
 from arena.nets.state import load_state, unwrap
+from arena.quantize import quantize_linears
 from arena.weights import load_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -35,13 +38,19 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Red, green, blue; of samples from 0 to 1."""
 
+ENCODED_EARLIER = "The photo was encoded for an earlier prompt; the time is that of this prompt alone."
+"""The note of models that keep the last photo's encoding."""
+
 COMPILE_VARIABLE = "ARENA_COMPILE"
 """``1`` hands the network to ``torch.compile``: a minute or more at the first photo, and sometimes quicker after it."""
 
 CPU_DTYPE_VARIABLE = "ARENA_CPU_DTYPE"
-"""``float32`` (the default) or ``bfloat16``: quicker on CPUs that multiply it in hardware, and a little less exact."""
+"""``float32`` (the default), ``bfloat16`` or ``int8``: quicker on CPUs that multiply it in hardware, and less exact."""
 
-_CPU_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+INT8 = "int8"
+"""The value that asks for linear layers in 8 bits; all else stays in float32."""
+
+_CPU_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, INT8: torch.float32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +158,8 @@ def to_photo(
 def working_dtype(device: str) -> tuple[torch.dtype, tuple[str, ...]]:
     """In which precision a network runs: half on CUDA, single elsewhere, bfloat16 on a CPU whose owner asks for it.
 
+    Single is also that of a network whose linear layers are in 8 bits; see :func:`wants_int8`.
+
     Args:
         device: A resolved device.
 
@@ -167,7 +178,36 @@ def working_dtype(device: str) -> tuple[torch.dtype, tuple[str, ...]]:
         return torch.float32, ()
     if wanted == "bfloat16" and not cpu_has_bfloat16():
         return torch.float32, ("This CPU has no bfloat16 arithmetic, so it ran in float32.",)
+    if wanted == INT8 and not can_multiply_int8():
+        return torch.float32, ("This CPU has no 8-bit arithmetic, so it ran in float32.",)
     return _CPU_DTYPES[wanted], ()
+
+
+def wants_int8(device: str) -> bool:
+    """Whether the owner asks for linear layers in 8 bits on a device that is the better for them.
+
+    Args:
+        device: A resolved device.
+    """
+    return device == "cpu" and os.environ.get(CPU_DTYPE_VARIABLE, "").strip() == INT8 and can_multiply_int8()
+
+
+@contextmanager
+def cpu_dtype(name: str) -> Iterator[None]:
+    """Load networks as if ``ARENA_CPU_DTYPE`` had a value; for commands, whose process is theirs alone.
+
+    Args:
+        name: The value.
+    """
+    before = os.environ.get(CPU_DTYPE_VARIABLE)
+    os.environ[CPU_DTYPE_VARIABLE] = name
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[CPU_DTYPE_VARIABLE]
+        else:
+            os.environ[CPU_DTYPE_VARIABLE] = before
 
 
 def wants_compilation() -> bool:
@@ -259,19 +299,43 @@ class TorchSegmenter(Segmenter):
         if weights is None:
             raise OptionError(f"{card.label} needs a file of weights.")
         dtype, notes = working_dtype(device) if cls.half_precision else (torch.float32, ())
+        # Preparation repacks the weights: nothing may hold the file's own copy beside them.
+        net = cls.read(card, weights, dtype).to(device)
+        part = cls._linear_part(net)
+        if part is not None and wants_int8(device):
+            quantize_linears(part)
+        ready: nn.Module = net.prepare()
+        return cls(card, device, CompiledNet(ready) if wants_compilation() else ready, dtype, notes)
+
+    @classmethod
+    def read(cls, card: ModelCard, weights: Path, dtype: torch.dtype = torch.float32) -> Network:
+        """Build the network that fits a file and give it the file's tensors.
+
+        Args:
+            card: The model's card.
+            weights: The verified local file.
+            dtype: Of its floating tensors, but for those that the network keeps in single precision.
+
+        Returns:
+            The network on the CPU, in evaluation mode and before its ``prepare()``.
+
+        Raises:
+            CheckpointError: The file's tensors do not fit the network.
+        """
         state = unwrap(load_tensors(weights))
         with torch.device("meta"):
             net = cls._build(card, state)
-        net = load_state(net, state, dtype=dtype).to(device).eval().requires_grad_(requires_grad=False)
-        # Preparation repacks the weights: the file's own copy would be held beside them until the end.
-        del state
-        ready: nn.Module = net.prepare()
-        return cls(card, device, CompiledNet(ready) if wants_compilation() else ready, dtype, notes)
+        return load_state(net, state, dtype=dtype).eval().requires_grad_(requires_grad=False)
 
     @staticmethod
     @abstractmethod
     def _build(card: ModelCard, state: Mapping[str, Tensor]) -> Network:
         """The network that has these tensors, without weights."""
+
+    @staticmethod
+    def _linear_part(net: Any) -> nn.Module | None:  # noqa: ARG004 - most have none
+        """The part of a network whose linear layers take most of its time; None if 8 bits have nothing to win."""
+        return None
 
     def _run(self, pixels: Tensor) -> tuple[Tensor, float]:
         """The forward pass.

@@ -37,6 +37,19 @@ def _can_pack(dtype: torch.dtype) -> bool:
     return bool(torch.equal(product, rows))
 
 
+INT8_CHUNK_BYTES = 6 << 20
+"""Size of the largest float32 array that an 8-bit product handles at once: its steps find it in cache."""
+
+_INT8_FEATURES = ("avx512_vnni", "avx_vnni", "amx_int8")
+"""Instructions that multiply 8-bit numbers, of which a CPU has to have one."""
+
+_LEVELS, _OFFSET = 127, 128
+"""Largest level of either sign, and the level of zero where levels are unsigned."""
+
+_TINY = 1e-12
+"""Least divisor: a row of zeros has no largest."""
+
+
 class PackedLinear(nn.Module):
     """A linear layer, optionally with its GELU or ReLU, whose weight oneDNN has laid out ahead.
 
@@ -61,6 +74,73 @@ class PackedLinear(nn.Module):
         return product
 
 
+@functools.cache
+def can_multiply_int8() -> bool:
+    """Whether CPU and torch multiply 8-bit numbers faster than float32, tried once.
+
+    Without the instructions for it oneDNN emulates them, which is slower than float32.
+    """
+    features = torch.cpu.get_capabilities()
+    if not torch._C._has_mkldnn or not any(features.get(name) for name in _INT8_FEATURES):
+        return False
+    linear = make_linear(torch.eye(16), None)
+    try:
+        product = Int8Linear(linear)(torch.ones(16, 16))
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return torch.allclose(product, torch.ones(16, 16))
+
+
+class Int8Linear(nn.Module):
+    """A linear layer that multiplies in 8 bits, optionally followed by its GELU or ReLU; float32 in and out.
+
+    The weights are rounded once, each output's by their largest; the inputs as they come, each row by its own largest,
+    so that a row with an outlier does not take the others' precision. On CPUs with VNNI it does about twice the work of
+    :class:`PackedLinear` per second. It stays on the CPU.
+    """
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        weight = linear.weight.detach().float()
+        self.out_features, self.in_features = weight.shape
+        self.activation: Activation = "none"
+        scales = _largest(weight).div_(_LEVELS)
+        levels = (weight / scales).round_().to(torch.int8)
+        # Plain attributes: an opaque oneDNN tensor survives neither .to() nor a state_dict.
+        self._weight = torch.ops.onednn.qlinear_prepack(levels, None)
+        self._scales = scales.flatten()
+        self._zeros = torch.zeros(len(weight), dtype=torch.int64)
+        self.bias: Tensor | None = None if linear.bias is None else linear.bias.detach().float()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply ``... x in`` features; returns ``... x out``."""
+        rows = x.reshape(-1, self.in_features)
+        result = rows.new_empty(len(rows), self.out_features)
+        step = max(1, INT8_CHUNK_BYTES // (4 * max(self.in_features, self.out_features)))
+        for part, target in zip(torch.split(rows, step), torch.split(result, step), strict=True):
+            scale = _largest(part).div_(_LEVELS)
+            # Unsigned with an offset: for two signed factors oneDNN has no fast product on these CPUs. The conversion
+            # cuts what is behind the point, so half a level more is rounding.
+            levels = (part / scale).add_(_OFFSET + 0.5).to(torch.uint8)
+            inputs, weights = (levels, 1.0, _OFFSET), (self._weight, self._scales, self._zeros)
+            # Neither bias nor a scale and a level of zero for the result, which is float32; no operation after it.
+            product = torch.ops.onednn.qlinear_pointwise(*inputs, *weights, None, 1.0, 0, torch.float32, "none", [], "")
+            if self.bias is None:
+                torch.mul(product, scale, out=target)
+            else:
+                torch.addcmul(self.bias, product, scale, out=target)
+            if self.activation == "gelu":
+                torch.ops.aten.gelu_(target)
+            elif self.activation == "relu":
+                F.relu_(target)
+        return result.view(*x.shape[:-1], self.out_features)
+
+
+def _largest(rows: Tensor) -> Tensor:
+    """Largest magnitude of each row, rows x 1, never zero."""
+    return torch.maximum(rows.amax(1, keepdim=True), -rows.amin(1, keepdim=True)).clamp_(min=_TINY)
+
+
 class ActivatedLinear(nn.Module):
     """A linear layer and its activation, for devices without packed weights."""
 
@@ -81,7 +161,7 @@ def activate(x: Tensor, activation: Activation) -> Tensor:
     return F.relu_(x) if activation == "relu" else x
 
 
-def pack_linear(linear: nn.Linear, activation: Activation = "none") -> nn.Module:
+def pack_linear(linear: nn.Linear | Int8Linear, activation: Activation = "none") -> nn.Module:
     """The fastest layer with the numbers of ``activation(linear(x))`` on the device where ``linear`` lies.
 
     Args:
@@ -89,8 +169,12 @@ def pack_linear(linear: nn.Linear, activation: Activation = "none") -> nn.Module
         activation: What follows it; GELU is the exact (erf) form.
 
     Returns:
-        A module of its own; ``linear`` is not changed.
+        A module of its own, and ``linear`` is not changed; a layer that is in 8 bits already does the activation itself
+        from now on.
     """
+    if isinstance(linear, Int8Linear):
+        linear.activation = activation
+        return linear
     if linear.weight.device.type == "cpu" and _can_pack(linear.weight.dtype):
         return PackedLinear(linear, activation)
     return linear if activation == "none" else ActivatedLinear(linear, activation)

@@ -97,14 +97,19 @@ class Context(nn.Module):
         """The shape stays: N x channels x H x W."""
         batch, channels, height, width = x.shape
         cells = self.norm(x.flatten(2).transpose(1, 2))
-        rows = torch.linspace(-1, 1, height, device=x.device, dtype=cells.dtype)
-        columns = torch.linspace(-1, 1, width, device=x.device, dtype=cells.dtype)
+        rows, columns = _places(height, cells), _places(width, cells)
         place = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1).flatten(0, 1)
         both = torch.cat([cells, place.expand(batch, -1, -1)], dim=-1)
         split = self.query_key_value(both).unflatten(-1, (3, HEADS, channels // HEADS)).permute(2, 0, 3, 1, 4)
         seen = F.scaled_dot_product_attention(split[0], split[1], split[2]).transpose(1, 2).flatten(2)
         y: Tensor = x + self.out(seen).transpose(1, 2).unflatten(-1, (height, width))
         return y
+
+
+def _places(count: int, like: Tensor) -> Tensor:
+    """``torch.linspace(-1, 1, count)`` in operators that an exported graph has for any count; -1 for a count of one."""
+    at = torch.arange(count, device=like.device, dtype=like.dtype)
+    return 2 * at / at[-1:].clamp(min=1) - 1
 
 
 class Merge(nn.Module):

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arena.nets.layers import pack_linear
+from arena.nets.layers import Int8Linear, pack_linear
 
 PATCH = 4
 """Pixels per side of a token of the first stage."""
@@ -27,6 +27,10 @@ LAYER_NORM_EPS = 1e-5
 MLP_CHUNK_BYTES = 8 << 20
 """Size of the hidden layer computed at once on the CPU: it stays in cache and below the size from which the C library
 asks the kernel for fresh pages, which costs as much as the product itself."""
+
+
+_LINEAR = (nn.Linear, Int8Linear)
+"""What a linear layer is before ``prepare()``."""
 
 
 @dataclass(frozen=True)
@@ -179,9 +183,9 @@ class WindowAttention(nn.Module):
 
     def prepare(self) -> None:
         """Fix the weights in the form that runs fastest on their device."""
-        if self._position_bias is None and isinstance(self.qkv, nn.Linear) and isinstance(self.proj, nn.Linear):
+        if self._position_bias is None and isinstance(self.qkv, _LINEAR) and isinstance(self.proj, _LINEAR):
             self._position_bias = self.position_bias().detach().contiguous()
-            self._qkv_bias = self.qkv.bias.detach()
+            self._qkv_bias = cast("Tensor", self.qkv.bias).detach()
             self.qkv, self.proj = pack_linear(self.qkv), pack_linear(self.proj)
 
     def forward(self, tokens: Tensor, plan: WindowPlan) -> Tensor:
@@ -217,7 +221,7 @@ class Mlp(nn.Module):
 
     def prepare(self) -> None:
         """Fix the weights in the form that runs fastest on their device."""
-        if isinstance(self.fc1, nn.Linear) and isinstance(self.fc2, nn.Linear):
+        if isinstance(self.fc1, _LINEAR) and isinstance(self.fc2, _LINEAR):
             self.fc1, self.fc2, self.fused = pack_linear(self.fc1, "gelu"), pack_linear(self.fc2), True
 
     def forward(self, x: Tensor) -> Tensor:
