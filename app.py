@@ -3,7 +3,7 @@
 import streamlit as st
 
 from arena.ui.assets import ICON
-from arena.ui.pages import compare, replace
+from arena.ui.pages import compare, draw, replace
 
 st.set_page_config(page_title="Portrait Blur Arena", page_icon=ICON, layout="wide")
 
@@ -11,6 +11,7 @@ st.navigation(
     [
         st.Page(compare.page, title="Compare models", url_path="compare", default=True),
         st.Page(replace.page, title="Replace background", url_path="replace-background"),
+        st.Page(draw.page, title="Draw", url_path="draw"),
     ],
     position="top",
 ).run()

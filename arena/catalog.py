@@ -108,6 +108,10 @@ class ModelCard:
 
     text_prompt: bool = False
     """It looks for what a text names (``segment(photo, prompt="person")``)."""
+    box_prompt: bool = False
+    """It looks where boxes are drawn (``segment(photo, boxes=[(10, 20, 300, 400)])``)."""
+    point_prompt: bool = False
+    """It looks where points are set (``segment(photo, points=[(120, 80)], labels=[1])``)."""
 
     @property
     def needs_download(self) -> bool:
@@ -137,6 +141,7 @@ class ModelCard:
 
 _BIREFNET = "arena.models.birefnet:BiRefNetSegmenter"
 _U2NET = "arena.models.u2net:U2NetSegmenter"
+_SAM = "arena.models.sam:SamSegmenter"
 _DYNAMIC = InputSize(multiple=64, minimum=256, maximum=2304)
 _SQUARE_1024 = InputSize(side=1024, multiple=32)
 _P3M = "P3M-10k"
@@ -188,6 +193,7 @@ CARDS: tuple[ModelCard, ...] = (
         bytes=3_450_062_241,
         input_size=InputSize(side=1008, multiple=14),
         text_prompt=True,
+        box_prompt=True,
     ),
     ModelCard(
         key="birefnet-portrait",
@@ -406,28 +412,76 @@ CARDS: tuple[ModelCard, ...] = (
         licence="Apache-2.0",
         commercial=True,
         mask_kind=MatteKind.BINARY,
+        adapter=_SAM,
         repository="facebook/sam-vit-base",
         revision="70c1a07f894ebb5b307fd9eaaee97b9dfc16068f",
         file="model.safetensors",
         bytes=375_000_000,
         input_size=InputSize(side=1024, multiple=16),
         needs_feather=True,
+        box_prompt=True,
+        point_prompt=True,
+    ),
+    ModelCard(
+        key="sam-vit-l",
+        label="SAM ViT-L",
+        family="sam",
+        task=Task.PROMPTED,
+        summary="SAM with a larger encoder: surer of what belongs together, and three times as slow.",
+        training_data="SA-1B",
+        licence="Apache-2.0",
+        commercial=True,
+        mask_kind=MatteKind.BINARY,
+        adapter=_SAM,
+        repository="facebook/sam-vit-large",
+        revision="6851e0441005b0fb96f2cc4dfac472f3d1b14af1",
+        file="model.safetensors",
+        bytes=1_249_500_000,
+        input_size=InputSize(side=1024, multiple=16),
+        needs_feather=True,
+        box_prompt=True,
+        point_prompt=True,
+    ),
+    ModelCard(
+        key="sam-vit-h",
+        label="SAM ViT-H",
+        family="sam",
+        task=Task.PROMPTED,
+        summary="SAM at its largest: little better than ViT-L, and slow without a GPU.",
+        training_data="SA-1B",
+        licence="Apache-2.0",
+        commercial=True,
+        mask_kind=MatteKind.BINARY,
+        adapter=_SAM,
+        repository="facebook/sam-vit-huge",
+        revision="87aecf0df4ce6b30cd7de76e87673c49644bdf67",
+        file="model.safetensors",
+        bytes=2_564_500_000,
+        input_size=InputSize(side=1024, multiple=16),
+        needs_feather=True,
+        box_prompt=True,
+        point_prompt=True,
     ),
     ModelCard(
         key="remback",
         label="Remback",
         family="sam",
         task=Task.PORTRAIT,
-        summary="SAM ViT-B tuned on portraits and prompted by the face it finds: one person at a time.",
+        summary="SAM ViT-B tuned on portraits and told where to look by the largest face: one person at a time, and "
+        "nobody who turns away. Outlines, not hair.",
         training_data="its author's portrait set",
         licence="MIT",
         commercial=True,
-        mask_kind=MatteKind.BINARY,
+        mask_kind=MatteKind.NEAR_BINARY,
+        adapter="arena.models.remback:RembackSegmenter",
+        # Neither a commit nor a checksum of it was ever seen: the main branch is followed, and what is downloaded is
+        # verified by the checksum that the hub itself names.
         repository="duriantaco/remback",
         file="remback_v4.pth",
         bytes=375_000_000,
         input_size=InputSize(side=1024, multiple=16),
         needs_feather=True,
+        box_prompt=True,
     ),
     ModelCard(
         key="depth-anything-v2-small",

@@ -12,15 +12,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeGuard
 
-from arena.catalog import get_card
+from arena.catalog import Task, get_card
 from arena.devices import AUTO, resolve_device
 from arena.errors import ArenaError, DownloadCancelled, OptionError, UnexpectedError
 from arena.photo import SUFFIXES, Photo
+from arena.prompts import nothing_shown
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from arena.catalog import ModelCard
     from arena.matte import Matte
     from arena.models.base import Segmenter
     from arena.models.pool import ModelPool
@@ -108,6 +110,7 @@ class Result:
             "size": None if self.photo is None else list(self.photo.size),
             "error": None if self.error is None else str(self.error),
             "notes": [] if self.matte is None else list(self.matte.notes),
+            "scores": [] if self.matte is None else [round(score, 4) for score in self.matte.scores],
         }
 
 
@@ -301,12 +304,13 @@ class _Run:
     def _model(self, key: str, prompts: Mapping[str, Any]) -> Iterator[Result]:
         total = len(self._photos)
         try:
+            _check_told(get_card(key), prompts)
             segmenter, download_seconds, load_seconds = self._load(key)
         except DownloadCancelled:
             self._tell(Event(key, Stage.STOPPED, photos=total))
             return
         except Exception as error:  # noqa: BLE001 - one model's failure must not end the comparison
-            cause = _as_arena_error(error, key)
+            cause = as_arena_error(error, get_card(key))
             self._tell(Event(key, Stage.FAILED, photos=total, error=cause))
             for index, name in enumerate(self._photos.names):
                 yield Result(name, key, photo=self._try_open(index), error=cause, device=self._device)
@@ -326,7 +330,7 @@ class _Run:
                 matte = segmenter.segment(photo, **prompts)
                 seconds += matte.seconds
             except Exception as error:  # noqa: BLE001 - one photo's failure must not end the comparison
-                failure = failure_seen = _as_arena_error(error, key)
+                failure = failure_seen = as_arena_error(error, get_card(key))
             first = index == 0
             yield Result(
                 photo_name=name,
@@ -360,15 +364,30 @@ class _Run:
             return None
 
 
-def _as_arena_error(error: Exception, key: str) -> ArenaError:
+def _check_told(card: ModelCard, prompts: Mapping[str, Any]) -> None:
+    """Stop a model that cannot say anything of a photo alone, before it is downloaded for nothing."""
+    if card.task is Task.PROMPTED and not prompts:
+        raise nothing_shown(card.label)
+
+
+def as_arena_error(error: Exception, card: ModelCard) -> ArenaError:
+    """What to tell of an exception that stopped a model.
+
+    Args:
+        error: Any exception.
+        card: The model's card.
+
+    Returns:
+        ``error`` itself if it was foreseen; else one that asks for a report, with the exception as its cause.
+    """
     if isinstance(error, ArenaError):
         return error
-    _log.error("%s failed", key, exc_info=error)
+    _log.error("%s failed", card.key, exc_info=error)
     # The result is kept, and the frames of the failed pass would keep their tensors with it.
     traceback.clear_frames(error.__traceback__)
     unexpected = UnexpectedError(
-        f"{get_card(key).label} stopped with {type(error).__name__}: {error}.",
-        f"This is a fault of the program: please report it with the output of `arena doctor {key}`.",
+        f"{card.label} stopped with {type(error).__name__}: {error}.",
+        f"This is a fault of the program: please report it with the output of `arena doctor {card.key}`.",
     )
     unexpected.__cause__ = error
     return unexpected

@@ -18,7 +18,7 @@ from PIL import Image
 
 import arena
 from arena import weights
-from arena.catalog import get_card
+from arena.catalog import Task, get_card
 from arena.devices import AUTO, Device, available_devices, confirm_device, free_memory, resolve_device
 from arena.errors import ArenaError
 from arena.models.pool import ModelPool, load_adapter
@@ -151,6 +151,12 @@ def _reference_trimap() -> NDArray[np.uint8]:
         return np.array(image)
 
 
+def _reference_box() -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the bundled portrait's subject, in pixels."""
+    rows, columns = np.nonzero(_reference_trimap() == _SUBJECT)
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
 def _check_matte(card: ModelCard, device: str) -> Iterator[Check]:
     path = weights.fetch(card)
     if path is not None:
@@ -158,7 +164,9 @@ def _check_matte(card: ModelCard, device: str) -> Iterator[Check]:
     photo = Photo.open(get_sample(REFERENCE_SAMPLE).path)
     # A pool of its own: what the doctor loads is let go of at once.
     loaded = ModelPool().get(card.key, device)
-    matte = loaded.segmenter.segment(photo)
+    # A model that has to be shown what to segment is shown the reference's subject.
+    prompts = {"boxes": [_reference_box()]} if card.task is Task.PROMPTED else {}
+    matte = loaded.segmenter.segment(photo, **prompts)
     del loaded
     yield Check(card.key, Status.OK, f"forward pass on {device} in {format_seconds(matte.seconds)}")
     largest = float(matte.alpha.max())

@@ -34,6 +34,10 @@ class PhotoError(ArenaError):
     """A file is not a photo that can be read: missing, empty, truncated, of another format, or too large."""
 
 
+class NobodyFoundError(ArenaError):
+    """There is nobody in the photo whose background could be removed: no face, or no person about it."""
+
+
 class DeviceError(ArenaError):
     """A compute device was asked for that this machine does not have."""
 

@@ -74,6 +74,11 @@ class Face:
         """Height of the box in pixels."""
         return float(self.box[3] - self.box[1])
 
+    @property
+    def size(self) -> float:
+        """Root of the box's area in pixels, at least one: the unit in which people are measured by their faces."""
+        return max(1.0, float(np.sqrt(self.width * self.height)))
+
     def scaled(self, factor_x: float, factor_y: float) -> Face:
         """The same face in a picture that was resized by these factors."""
         factors = np.array([factor_x, factor_y], dtype=np.float32)
@@ -100,6 +105,11 @@ class FaceDetector:
         for name, net in zip(WEIGHT_FILES, (self._pnet, self._rnet, self._onet), strict=True):
             net.load_state_dict(state_from_keras(net, read_weights(folder / f"{name}.lz4", WEIGHT_FILES[name])))
             net.eval().requires_grad_(False).to(self._device)
+
+    @property
+    def networks(self) -> tuple[PNet, RNet, ONet]:
+        """The cascade's three networks in the order in which they run."""
+        return self._pnet, self._rnet, self._onet
 
     @torch.inference_mode()
     def detect(

@@ -227,8 +227,30 @@ def finish_from_file(path: Path, base: Finish | None = None, *, with_source: boo
         OptionError: It cannot be read, or has a name or value that means nothing; the message names both.
         PhotoError: The background is a file and no picture.
     """
+    mapping = read_toml(path)
+    background = mapping.get("background")
+    if not with_source and isinstance(background, dict):
+        background.pop("source", None)
     try:
-        mapping = tomllib.loads(path.read_text("utf-8"))
+        return finish_from_mapping(mapping, base, path.parent)
+    except OptionError as error:
+        raise OptionError(f"{path}: {error.problem}", error.remedy, error.details) from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of an option file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Values by name; tables as mappings.
+
+    Raises:
+        OptionError: It cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise OptionError(f"There is no file {path}.", "Check the name and the folder.") from error
     except OSError as error:
@@ -237,13 +259,6 @@ def finish_from_file(path: Path, base: Finish | None = None, *, with_source: boo
         raise OptionError(
             f"{path} is no TOML: {error}.", 'A line reads name = value, a text is in "quotes".'
         ) from error
-    background = mapping.get("background")
-    if not with_source and isinstance(background, dict):
-        background.pop("source", None)
-    try:
-        return finish_from_mapping(mapping, base, path.parent)
-    except OptionError as error:
-        raise OptionError(f"{path}: {error.problem}", error.remedy, error.details) from error
 
 
 def finish_from_mapping(mapping: Mapping[str, Any], base: Finish | None = None, folder: Path | None = None) -> Finish:
@@ -282,19 +297,19 @@ def finish_from_mapping(mapping: Mapping[str, Any], base: Finish | None = None, 
         PhotoError: The background is a file and no picture.
     """
     finish = base or Finish()
-    _check_known(mapping, (*_AT_THE_TOP, "refine", "background", "subject"), "")
+    check_known(mapping, (*_AT_THE_TOP, "refine", "background", "subject"), "")
     for name in _AT_THE_TOP:
         if name in mapping:
             finish = _changed(finish, name, mapping[name], name)
     refine, background, subject = (_table(mapping, name) for name in ("refine", "background", "subject"))
     finish = replace(finish, refine=_refinement(refine, finish.refine))
-    _check_known(background, _OF_BACKGROUND, " in [background]")
+    check_known(background, _OF_BACKGROUND, " in [background]")
     for name, value in background.items():
         key = f"[background] {name}"
         with _named("", key):
             read = _read(name, value, folder)
         finish = _changed(finish, _OF_BACKGROUND[name], read, key)
-    _check_known(subject, [item.name for item in fields(Placement)], " in [subject]")
+    check_known(subject, [item.name for item in fields(Placement)], " in [subject]")
     for name, value in subject.items():
         with _named(name, f"[subject] {name}"):
             finish = replace(finish, subject=replace(finish.subject, **{name: value}))
@@ -388,7 +403,7 @@ def _changed(finish: Finish, name: str, value: object, given: str) -> Finish:
 
 
 def _refinement(table: Mapping[str, Any], base: RefineOptions) -> RefineOptions:
-    _check_known(table, ["preset", *(item.name for item in fields(RefineOptions))], " in [refine]")
+    check_known(table, ["preset", *(item.name for item in fields(RefineOptions))], " in [refine]")
     options = base
     if "preset" in table:
         with _named("", "[refine] preset"):
@@ -446,7 +461,17 @@ def _table(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return table
 
 
-def _check_known(table: Mapping[str, Any], names: Iterable[str], where: str) -> None:
+def check_known(table: Mapping[str, Any], names: Iterable[str], where: str) -> None:
+    """Refuse a table with a name in it that means nothing.
+
+    Args:
+        table: Values by name.
+        names: Those that there are.
+        where: Where the table is, as the end of a sentence: ``" in [subject]"``; empty for the top of a file.
+
+    Raises:
+        OptionError: There is another name; the message says which was meant.
+    """
     known = list(names)
     for name in table:
         if name not in known:

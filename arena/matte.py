@@ -48,6 +48,8 @@ class Matte:
     """Largest alpha that the model saw before its edge was refined; None: the largest of ``alpha``."""
     notes: tuple[str, ...] = ()
     """What the user should know of how this matte came about, one sentence each."""
+    scores: tuple[float, ...] = ()
+    """How well the model thinks that the mask of each prompt or instance fits, where it says so; meant as 0 to 1."""
 
     def __post_init__(self) -> None:
         if self.alpha.ndim != 2 or self.alpha.dtype != np.float32:

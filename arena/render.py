@@ -13,6 +13,7 @@ import numpy as np
 from arena.catalog import get_card
 from arena.compose import Gradient, Plain, Transparent, blur_background, cutout, mask_overlay, replace_background
 from arena.finish import DEFAULT_KERNEL, Effect, Finish, finish_to_mapping, read_backdrop
+from arena.matte import MatteKind
 from arena.photo import encode
 from arena.refine import feather, refine
 from arena.refine.foreground import estimate_foreground
@@ -76,7 +77,8 @@ def compositing_alpha(alpha: Alpha, matte: Matte, options: RefineOptions) -> Alp
 
 def _is_hard(matte: Matte, options: RefineOptions) -> bool:
     """Whether the outline says nothing of mixed colours: the model's is hard and nothing has looked at the photo."""
-    return get_card(matte.model).needs_feather and not options.needs_photo
+    needs_feather = get_card(matte.model).needs_feather and matte.kind is not MatteKind.ALPHA
+    return needs_feather and not options.needs_photo
 
 
 def subject_colours(

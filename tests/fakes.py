@@ -12,6 +12,7 @@ from arena.catalog import ModelCard, Task
 from arena.errors import CheckpointError
 from arena.matte import MatteKind
 from arena.models.base import Prediction, Segmenter
+from arena.prompts import scores_in_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +63,9 @@ class DiscSegmenter(Segmenter):
 
 
 class EmptySegmenter(DiscSegmenter):
-    """Finds nobody."""
+    """Finds nobody, wherever it is told to look."""
+
+    prompts = frozenset({"boxes"})
 
     def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
         return Prediction(np.full((photo.height, photo.width), 0.05, np.float32), seconds=0.1)
@@ -70,6 +73,8 @@ class EmptySegmenter(DiscSegmenter):
 
 class BrokenSegmenter(DiscSegmenter):
     """Stops with an exception that no one foresaw."""
+
+    prompts = frozenset({"boxes"})
 
     def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
         raise ZeroDivisionError("a fault of the program")
@@ -107,3 +112,20 @@ class SlowSegmenter(DiscSegmenter):
     def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
         SlowSegmenter.gate.wait(20)
         return Prediction(disc(photo.height, photo.width), seconds=0.3)
+
+
+class BoxSegmenter(DiscSegmenter):
+    """Fills its boxes, and small discs about its points."""
+
+    prompts = frozenset({"boxes", "points", "labels"})
+
+    def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
+        alpha = np.zeros((photo.height, photo.width), np.float32)
+        boxes = prompts.get("boxes", ())
+        for left, top, right, bottom in (map(int, box) for box in boxes):
+            alpha[top:bottom, left:right] = 1
+        rows, columns = np.mgrid[: photo.height, : photo.width]
+        for (x, y), label in zip(prompts.get("points", ()), prompts.get("labels", ()), strict=True):
+            alpha[np.hypot(columns - x, rows - y) < 10] = label
+        scores = [0.9 + number / 100 for number in range(max(1, len(boxes)))]
+        return Prediction(alpha, seconds=0.15, notes=(scores_in_words(scores, len(boxes)),))

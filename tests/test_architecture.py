@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "devices", "parallel", "wording"}),
-    frozenset({"photo", "matte", "samples"}),
+    frozenset({"photo", "matte", "prompts", "samples"}),
     frozenset({"nets", "refine", "compose", "metrics"}),
-    frozenset({"faces", "finish"}),
+    frozenset({"faces", "finish", "quantize"}),
     frozenset({"catalog", "weights"}),
     frozenset({"models"}),
     frozenset({"training"}),
     frozenset({"comparison"}),
-    frozenset({"render"}),
+    frozenset({"render", "evaluation", "export"}),
     frozenset({"doctor"}),
     frozenset({"cli", "ui"}),
+    frozenset({"remback"}),
     frozenset({"__main__"}),
 )
 """Rooms from left to right: each imports from layers to its left and from itself."""
@@ -84,7 +85,15 @@ def test_streamlit_is_imported_by_the_page_alone(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["arena", "arena.cli.app", "arena.comparison", "arena.ui.pages.compare", "arena.ui.pages.replace"]
+    "module",
+    [
+        "arena",
+        "arena.cli.app",
+        "arena.comparison",
+        "arena.ui.pages.compare",
+        "arena.ui.pages.draw",
+        "arena.ui.pages.replace",
+    ],
 )
 def test_what_starts_first_imports_nothing_heavy(module: str) -> None:
     heavy = ("torch", "transformers", "ultralytics", "kornia", "huggingface_hub", "cv2", "scipy")

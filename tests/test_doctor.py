@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from arena.catalog import Task
 from arena.cli.app import app
 from arena.doctor import Status, check_installation, check_model, reference_iou
 from arena.errors import UnknownModelError
-from tests.fakes import disc
+from tests.fakes import disc, make_card
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from arena.doctor import Check
 
 
@@ -47,6 +51,14 @@ def test_what_cannot_run_here_is_noted_not_failed() -> None:
     assert check.status is Status.NOTE
     with pytest.raises(UnknownModelError):
         lines("nothing")
+
+
+def test_a_model_that_needs_a_box_is_shown_the_subject(use_cards: Callable[..., None]) -> None:
+    use_cards(make_card("boxes", "BoxSegmenter", task=Task.PROMPTED, box_prompt=True))
+    forward, presence, likeness = lines("boxes")
+    assert forward.status is presence.status is Status.OK
+    # A box about the subject, filled, is more like it than the whole picture with its 0.47.
+    assert float(re.findall(r"IoU ([\d.]+)", likeness.detail)[0]) > 0.65
 
 
 @pytest.mark.usefixtures("hub")

@@ -7,18 +7,14 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from arena.catalog import list_models
-from arena.cli.console import out
+from arena.catalog import Task, list_models
+from arena.cli.console import print_table
 from arena.wording import format_bytes
 
 if TYPE_CHECKING:
     from arena.catalog import ModelCard
-
-WIDE = 160
-"""Columns of the table where nobody sees it on a screen."""
 
 
 def models(
@@ -36,7 +32,7 @@ def models(
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("Key", "Model", "Mask", "Licence"):
+    for heading in ("Key", "Model", "Mask", "Prompt", "Licence"):
         table.add_column(heading, no_wrap=heading == "Key")
     table.add_column("Download", justify="right", no_wrap=True)
     table.add_column("State")
@@ -46,12 +42,19 @@ def models(
             card.key,
             card.label,
             card.mask_kind,
+            _prompts(card),
             licence,
             format_bytes(card.bytes) if card.bytes else "",
             _state(card, is_cached(card), cached_bytes(card)),
         )
-    # What reads a pipe has no screen whose width a table would have to fit.
-    (out if out.is_terminal else Console(width=WIDE, highlight=False, emoji=False)).print(table)
+    print_table(table)
+
+
+def _prompts(card: ModelCard) -> str:
+    """What a model can, or must, be told beside the photo."""
+    kinds = (("text", card.text_prompt), ("boxes", card.box_prompt), ("points", card.point_prompt))
+    told = " or ".join(name for name, taken in kinds if taken)
+    return f"needs {told}" if told and card.task is Task.PROMPTED else told
 
 
 def _state(card: ModelCard, cached: bool, on_disk: int) -> str:

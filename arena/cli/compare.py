@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from arena.catalog import DEFAULT_MODEL, get_card
+from arena.cli.bars import model_bars
 from arena.cli.console import EXIT_FAILED, err, out, print_error, print_licence_notices
 from arena.cli.finishing import BackgroundFlags, BlurFlags, ConfigOption, RefineFlags, read_finish
 from arena.cli.flags import spread
-from arena.cli.options import DeviceOption, PromptOption, prompts_for
-from arena.wording import format_seconds, format_transfer
+from arena.cli.options import BoxesOption, DeviceOption, HairOption, PointsOption, PromptOption, prompts_for
+from arena.wording import format_seconds
 
 if TYPE_CHECKING:
-    from arena.comparison import Event, Result
+    from arena.comparison import Result
     from arena.errors import ArenaError
 
 
@@ -40,6 +40,9 @@ def compare(
     ] = None,
     device: DeviceOption = "auto",
     prompt: PromptOption = None,
+    boxes: BoxesOption = None,
+    points: PointsOption = None,
+    hair: HairOption = False,
     config: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json to standard output.")] = False,
 ) -> None:
@@ -60,21 +63,13 @@ def compare(
     finish = read_finish("blur", config, strength, background, refine)
     pictures = (*PICTURES, "replaced") if finish.has_background else PICTURES
     keys = list(dict.fromkeys(models or [DEFAULT_MODEL]))
-    prompts = prompts_for(keys, prompt)
+    prompts = prompts_for(keys, prompt, boxes, points, hair=hair)
     print_licence_notices(keys)
     summary = Summary(finish)
     failures: list[tuple[str, ArenaError]] = []
     count = 0
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[stage]}"),
-        TimeElapsedColumn(),
-        console=err,
-        disable=not err.is_terminal,
-    ) as progress:
-        lines = _Lines(progress)
-        for result in run(find_photos(photos), keys, device=device, prompts=prompts, on_event=lines.show):
+    with model_bars(lambda key: get_card(key).label) as bars:
+        for result in run(find_photos(photos), keys, device=device, prompts=prompts, on_event=bars.show):
             count += 1
             # pymatting prints its warnings to where --json promises nothing but JSON.
             with redirect_stdout(sys.stderr):
@@ -85,8 +80,8 @@ def compare(
                 failures.append((_subject(result), result.error))
             if not as_json:
                 # On a terminal the live bars would be drawn over what another console prints.
-                console = progress.console if out.is_terminal and err.is_terminal else out
-                console.print(_line(result), markup=False, soft_wrap=True)
+                console = bars.console if out.is_terminal and err.is_terminal else out
+                console.print(_line(result, told=result.model in prompts), markup=False, soft_wrap=True)
     write_file(folder / "results.json", summary.to_json().encode())
     if as_json:
         sys.stdout.write(summary.to_json())
@@ -102,37 +97,12 @@ def _subject(result: Result) -> str:
     return f"{result.photo_name}, {get_card(result.model).label}"
 
 
-def _line(result: Result) -> str:
+def _line(result: Result, *, told: bool) -> str:
     label = _subject(result)
     if result.error is not None:
         return f"{label}: failed"
     notes = " ".join(["", *(result.matte.notes if result.matte else ())])
     if not result.found:
-        return f"{label}: no humans detected, {format_seconds(result.seconds)} on {result.device}.{notes}"
+        what = "nothing of that kind found" if told else "no humans detected"
+        return f"{label}: {what}, {format_seconds(result.seconds)} on {result.device}.{notes}"
     return f"{label}: {format_seconds(result.seconds)} on {result.device}.{notes}"
-
-
-class _Lines:
-    """One progress line a model."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def show(self, event: Event) -> None:
-        """Redraw the line of the event's model."""
-        if event.model not in self._tasks:
-            label = get_card(event.model).label
-            self._tasks[event.model] = self._progress.add_task(label, total=None, stage="waiting")
-        task = self._tasks[event.model]
-        if event.download is not None:
-            done = event.download
-            words = f"downloading {format_transfer(done.done, done.total, done.rate)}"
-            self._progress.update(task, completed=done.done, total=done.total, stage=words)
-            return
-        words = str(event.stage)
-        if event.photo and event.photos > 1:
-            words = f"{event.stage}, photo {event.photo} of {event.photos}"
-        finished = event.stage in ("done", "failed", "stopped")
-        completed = event.photos if finished else max(event.photo - 1, 0)
-        self._progress.update(task, completed=completed, total=event.photos or None, stage=words)

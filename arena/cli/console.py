@@ -11,7 +11,12 @@ from arena.errors import DeviceError, OptionError, UnknownModelError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rich.table import Table
+
     from arena.errors import ArenaError
+
+WIDE = 160
+"""Columns of a table that nobody sees on a screen."""
 
 EXIT_FAILED = 1
 """Some of the work failed; what did was named."""
@@ -48,6 +53,16 @@ def print_error(error: ArenaError, subject: str = "") -> None:
         err.print(f"  {error.remedy}", markup=False, soft_wrap=True)
     if error.details:
         err.print(f"  ({error.details})", style="dim", markup=False, soft_wrap=True)
+
+
+def print_table(table: Table) -> None:
+    """Print a table to standard output.
+
+    Args:
+        table: The table.
+    """
+    # What reads a pipe has no screen whose width a table would have to fit.
+    (out if out.is_terminal else Console(width=WIDE, highlight=False, emoji=False)).print(table)
 
 
 def print_licence_notices(keys: Iterable[str]) -> None:

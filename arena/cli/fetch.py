@@ -12,6 +12,8 @@ from arena.cli.console import EXIT_FAILED, err, out, print_error, print_licence_
 from arena.errors import ArenaError, OptionError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from arena.catalog import ModelCard
 
 
@@ -48,11 +50,29 @@ def _cards(keys: list[str], everything: bool) -> list[ModelCard]:
 
 
 def _fetch(card: ModelCard) -> None:
+    path = download(card)
+    if path is None:
+        out.print(f"{card.label}: nothing to download", markup=False)
+    else:
+        out.print(f"{card.label}: {path}", markup=False, soft_wrap=True)
+
+
+def download(card: ModelCard) -> Path | None:
+    """Have a model's weights on this machine, with a bar for as long as that takes.
+
+    Args:
+        card: The model.
+
+    Returns:
+        The verified file; None for a model that needs none.
+
+    Raises:
+        WeightsError: They could not be had; the subclass says why.
+    """
     from arena import weights  # noqa: PLC0415 - --help does not wait for it
 
     if not card.needs_download:
-        out.print(f"{card.label}: nothing to download", markup=False)
-        return
+        return None
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal) as progress:
         task = progress.add_task(card.label, total=card.bytes)
@@ -60,5 +80,4 @@ def _fetch(card: ModelCard) -> None:
         def show(state: weights.Progress) -> None:
             progress.update(task, completed=state.done, total=state.total)
 
-        path = weights.fetch(card, progress=show)
-    out.print(f"{card.label}: {path}", markup=False, soft_wrap=True)
+        return weights.fetch(card, progress=show)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from arena.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", metavar="KEY", help="The model to use; `arena models` lists them.")
@@ -22,27 +25,85 @@ PromptOption = Annotated[
         "--prompt", metavar="TEXT", help="What to look for, for models that take a text (sam3).", show_default=False
     ),
 ]
+BoxesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--box",
+        metavar="X0,Y0,X1,Y1",
+        help="A box around what is meant, in pixels of the photo: left, top, right, bottom. Repeat for more; close "
+        "boxes around single things work best. For models that take boxes (sam-vit-b, sam3).",
+        show_default=False,
+    ),
+]
+PointsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--point",
+        metavar="X,Y[,-]",
+        help="A point on what is meant, in pixels of the photo; with a minus, on what is not. Repeat for more. For "
+        "models that take points (sam-vit-b).",
+        show_default=False,
+    ),
+]
+HairOption = Annotated[
+    bool, typer.Option("--hair", help="Follow the strands of hair beyond the outline of SAM and Remback.")
+]
 PhotoArgument = Annotated[Path, typer.Argument(metavar="PHOTO", show_default=False, help="The photo.")]
 
+_FLAGS = {"text": ("--prompt", "sam3"), "box": ("--box", "sam-vit-b"), "point": ("--point", "sam-vit-b")}
+"""For each kind of prompt its flag, and a model that takes it."""
 
-def prompts_for(keys: list[str], prompt: str | None) -> dict[str, dict[str, str]]:
-    """Hand a text prompt to the models that take one.
+
+def prompts_for(
+    keys: Sequence[str],
+    prompt: str | None = None,
+    boxes: Sequence[str] | None = None,
+    points: Sequence[str] | None = None,
+    *,
+    hair: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """Hand text, boxes and points to the models that take them.
 
     Args:
         keys: The models that will run.
         prompt: The text, or None if there is none.
+        boxes: Boxes as they were typed.
+        points: Points as they were typed.
+        hair: Whether strands beyond a mask's outline are to be followed.
 
     Returns:
         Prompts by model key, as :func:`arena.compare` takes them.
 
     Raises:
-        OptionError: There is a text, but none of the models takes one.
+        OptionError: Something is no box or no point; none of the models takes what was given; or one of them needs a
+            box or a point, and there is none.
     """
-    from arena.catalog import get_card  # noqa: PLC0415 - only when a prompt is given
+    from arena.catalog import Task, get_card  # noqa: PLC0415 - --help does not wait for it
+    from arena.prompts import nothing_shown, parse_box, parse_point  # noqa: PLC0415 - it brings NumPy
 
-    if prompt is None:
-        return {}
-    takers = [key for key in keys if get_card(key).text_prompt]
-    if not takers:
-        raise OptionError(f"None of {', '.join(keys)} takes a text.", "Add -m sam3, or leave --prompt out.")
-    return {key: {"prompt": prompt} for key in takers}
+    given: dict[str, dict[str, Any]] = {"text": {}, "box": {}, "point": {}}
+    if prompt is not None:
+        given["text"] = {"prompt": prompt}
+    if boxes:
+        given["box"] = {"boxes": [parse_box(text) for text in boxes]}
+    if points:
+        places, labels = zip(*map(parse_point, points), strict=True)
+        given["point"] = {"points": list(places), "labels": list(labels)}
+    cards = [get_card(key) for key in keys]
+    told: dict[str, dict[str, Any]] = {key: {} for key in keys}
+    for kind, words in given.items():
+        takers = [card.key for card in cards if getattr(card, f"{kind}_prompt")]
+        if words and not takers:
+            flag, example = _FLAGS[kind]
+            raise OptionError(f"None of {', '.join(keys)} takes a {kind}.", f"Add -m {example}, or leave {flag} out.")
+        for key in takers:
+            told[key] |= words
+    for card in cards:
+        if card.task is Task.PROMPTED and not told[card.key]:
+            raise nothing_shown(card.label)
+    followers = [card.key for card in cards if hair and card.family == "sam"]
+    if hair and not followers:
+        raise OptionError(f"None of {', '.join(keys)} follows hair.", "Add -m remback, or say --refine hair instead.")
+    for key in followers:
+        told[key] |= {"hair": True}
+    return {key: words for key, words in told.items() if words}

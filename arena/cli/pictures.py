@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,9 +12,12 @@ from arena.cli.console import EXIT_FAILED, err, print_licence_notices
 from arena.cli.finishing import BackgroundFlags, BlurFlags, ConfigOption, RefineFlags, read_finish
 from arena.cli.flags import spread
 from arena.cli.options import (
+    BoxesOption,
     DeviceOption,
+    HairOption,
     ModelOption,
     PhotoArgument,
+    PointsOption,
     PromptOption,
     QualityOption,
     prompts_for,
@@ -35,6 +38,10 @@ TransparentOutputOption = Annotated[
     typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Where to: .png or .webp."),
 ]
 
+_NOBODY = ("No humans detected", "Try another model: `arena models` lists them.")
+_NOTHING = ("Nothing of that kind was found", "Try other words, or other boxes.")
+"""What is said and advised when a model was told what to look for, and found none."""
+
 
 @spread
 def blur(
@@ -45,12 +52,15 @@ def blur(
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     prompt: PromptOption = None,
+    boxes: BoxesOption = None,
+    points: PointsOption = None,
+    hair: HairOption = False,
     quality: QualityOption = 92,
     config: ConfigOption = None,
 ) -> None:
     """Blur a photo's background."""
     finish = read_finish("blur", config, strength, refine)
-    _make(source, output, finish, model, device, prompt, quality)
+    _make(source, output, finish, model, device, prompts_for([model], prompt, boxes, points, hair=hair), quality)
 
 
 @spread
@@ -62,6 +72,9 @@ def replace(
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     prompt: PromptOption = None,
+    boxes: BoxesOption = None,
+    points: PointsOption = None,
+    hair: HairOption = False,
     quality: QualityOption = 92,
     config: ConfigOption = None,
 ) -> None:
@@ -73,7 +86,7 @@ def replace(
             "Add --background with a picture, a colour, a gradient or transparent"
             + (f", or source under [background] in {config}." if config else "."),
         )
-    _make(source, output, finish, model, device, prompt, quality)
+    _make(source, output, finish, model, device, prompts_for([model], prompt, boxes, points, hair=hair), quality)
 
 
 @spread
@@ -84,30 +97,38 @@ def cutout(
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     prompt: PromptOption = None,
+    boxes: BoxesOption = None,
+    points: PointsOption = None,
+    hair: HairOption = False,
     quality: QualityOption = 92,
     config: ConfigOption = None,
 ) -> None:
     """Cut the people out of a photo, on transparency."""
     finish = read_finish("cutout", config, refine)
-    _make(source, output, finish, model, device, prompt, quality)
+    _make(source, output, finish, model, device, prompts_for([model], prompt, boxes, points, hair=hair), quality)
 
 
 def _make(
-    source: Path, output: Path, finish: Finish, model: str, device: str, prompt: str | None, quality: int
+    source: Path,
+    output: Path,
+    finish: Finish,
+    model: str,
+    device: str,
+    prompts: dict[str, dict[str, Any]],
+    quality: int,
 ) -> None:
     from arena.photo import format_of, save  # noqa: PLC0415 - --help does not wait for Pillow
     from arena.render import render_finish  # noqa: PLC0415 - nor for OpenCV
 
     format_of(output, transparent=finish.is_transparent)
-    photo, matte = _segment(source, model, device, prompt)
+    photo, matte = _segment(source, model, device, prompts)
     save(output, render_finish(photo, matte, finish), quality=quality, exif=photo.exif)
     _report(output, matte)
 
 
-def _segment(source: Path, model: str, device: str, prompt: str | None) -> tuple[Photo, Matte]:
+def _segment(source: Path, model: str, device: str, prompts: dict[str, dict[str, Any]]) -> tuple[Photo, Matte]:
     from arena.comparison import compare  # noqa: PLC0415 - --help does not wait for it
 
-    prompts = prompts_for([model], prompt)
     print_licence_notices([model])
     with err.status(f"{get_card(model).label} is looking at {source.name}"):
         (result,) = compare([source], [model], device=device, prompts=prompts)
@@ -116,12 +137,11 @@ def _segment(source: Path, model: str, device: str, prompt: str | None) -> tuple
     assert result.photo is not None  # noqa: S101 - for the type checker: no error means both are there
     assert result.matte is not None  # noqa: S101
     if not result.matte.found:
-        err.print(
-            f"No humans detected in {source.name} by {get_card(model).label}: nothing was written.",
-            markup=False,
-            soft_wrap=True,
-        )
-        err.print("  Try another model: `arena models` lists them.", markup=False, soft_wrap=True)
+        what, remedy = _NOTHING if prompts else _NOBODY
+        label = get_card(model).label
+        err.print(f"{what} in {source.name} by {label}: nothing was written.", markup=False, soft_wrap=True)
+        for line in (*result.matte.notes, remedy):
+            err.print(f"  {line}", markup=False, soft_wrap=True)
         raise typer.Exit(EXIT_FAILED)
     return result.photo, result.matte
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arena.catalog import ModelCard
+    from arena.matte import MatteKind
     from arena.photo import Photo
 
 
@@ -46,6 +47,10 @@ class Prediction:
     """What the user should know about this result."""
     peak: float | None = None
     """Largest alpha before any refinement, by which presence is judged; None: that of ``alpha``."""
+    scores: tuple[float, ...] = ()
+    """How well the model thinks that the mask of each prompt or instance fits, where it says so."""
+    kind: MatteKind | None = None
+    """How soft this matte is, where that is not what the card says."""
 
 
 class Segmenter(ABC):
@@ -122,13 +127,14 @@ class Segmenter(ABC):
         alpha = np.ascontiguousarray(np.clip(prediction.alpha, 0.0, 1.0), dtype=np.float32)
         return Matte(
             alpha=alpha,
-            kind=self.card.mask_kind,
+            kind=prediction.kind or self.card.mask_kind,
             model=self.card.key,
             seconds=prediction.seconds,
             device=self.device,
             presence_threshold=self.card.presence_threshold,
             notes=prediction.notes,
             peak=prediction.peak,
+            scores=prediction.scores,
         )
 
     def _check(self, prompts: Mapping[str, Any]) -> None:

@@ -210,7 +210,7 @@ def silhouette(shape: tuple[int, int], faces: Sequence[Face]) -> FloatArray:
     odds = np.full(shape, -np.inf, np.float32)
     for face in faces:
         x, y = (face.box[:2] + face.box[2:]) / 2
-        size = _size(face)
+        size = face.size
         below = (rows - y) / size
         half_width = np.interp(below, _SILHOUETTE[:, 0], _SILHOUETTE[:, 1])
         # Above the table the head has ended: the odds fall on with the distance.
@@ -256,14 +256,9 @@ def _sharpness(lightness: FloatArray, face: Face) -> float:
     return energy(1.0) / (energy(4.0) + 0.5)
 
 
-def _size(face: Face) -> float:
-    """The unit of the silhouette: the root of the face's area in pixels, at least one."""
-    return max(1.0, float(np.sqrt(face.width * face.height)))
-
-
 def _typical_size(picture: ByteArray, faces: Sequence[Face]) -> float:
     if faces:
-        return float(np.median([_size(face) for face in faces]))
+        return float(np.median([face.size for face in faces]))
     return max(1.0, float(min(picture.shape[:2])) / 5)
 
 

@@ -103,6 +103,19 @@ def build_predictor(network: nn.Module, side: int, device: str) -> Any:
     return predictor
 
 
+def box_prompt(boxes: torch.Tensor) -> Any:
+    """Put boxes into the form in which the network takes them as examples.
+
+    Args:
+        boxes: Float, M x B x 4: M examples for each of B prompts: centre, width and height as shares of the picture.
+
+    Returns:
+        An ``ultralytics.models.sam.sam3.geometry_encoders.Prompt``.
+    """
+    import_ultralytics()
+    return importlib.import_module("ultralytics.models.sam.sam3.geometry_encoders").Prompt(box_embeddings=boxes)
+
+
 def build_network() -> nn.Module:
     """Build SAM 3's image model. Its large tensors are on the meta device until :func:`load_checkpoint` replaces them.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arena.comparison import Event, Result, Stage, compare
 from arena.errors import ArenaError
@@ -36,7 +36,7 @@ class Job:
         self,
         orders: Sequence[Order],
         device: str,
-        prompts: Mapping[str, Mapping[str, str]] | None = None,
+        prompts: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """Prepare a run; ``start`` begins it.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from arena.catalog import get_card
 from arena.ui.job import Job, Order
+from arena.ui.sketch import Prompts
 from arena.ui.state import Column, ResultKey, session
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from arena.photo import Photo
     from arena.ui.state import Workspace
 
-ANY_PERSON = "person"
+ANY_PERSON = Prompts(text="person")
 """What models that take a text look for unless told otherwise."""
 
 
@@ -29,7 +30,7 @@ def busy_workspace() -> Workspace | None:
 
 
 def start(
-    space: Workspace, photos: Sequence[Photo], models: Sequence[str], device: str, prompt: str = ANY_PERSON
+    space: Workspace, photos: Sequence[Photo], models: Sequence[str], device: str, prompts: Prompts = ANY_PERSON
 ) -> None:
     """Run what is missing; if nothing is, run all of it again.
 
@@ -38,12 +39,12 @@ def start(
         photos: What to run on.
         models: Keys of what to run, in column order.
         device: A device key.
-        prompt: What to tell models that take a text.
+        prompts: What to tell those that listen.
     """
     pairs = [(model, photo) for model in models for photo in photos]
-    missing = [(model, photo) for model, photo in pairs if not _is_done(space, model, photo, device, prompt)]
-    space.shown = [Column(model, device, prompt) for model in models]
-    _launch(space, missing or pairs, device, prompt)
+    missing = [(model, photo) for model, photo in pairs if not _is_done(space, model, photo, device, prompts)]
+    space.shown = [Column(model, device, prompts) for model in models]
+    _launch(space, missing or pairs, device, prompts)
 
 
 def retry(space: Workspace, key: ResultKey) -> None:
@@ -55,7 +56,7 @@ def retry(space: Workspace, key: ResultKey) -> None:
     """
     result = space.results.get(key)
     if result is not None and result.photo is not None:
-        _launch(space, [(key.model, result.photo)], key.device, key.prompt or ANY_PERSON)
+        _launch(space, [(key.model, result.photo)], key.device, key.prompts)
 
 
 def collect() -> None:
@@ -65,7 +66,7 @@ def collect() -> None:
             continue
         for result in space.job.take():
             if result.photo is not None and result.photo.digest in space.at_hand:
-                key = _key(result.model, result.photo.digest, result.device, space.prompt)
+                key = _key(result.model, result.photo.digest, result.device, space.prompts)
                 space.results[key] = result
 
 
@@ -81,31 +82,31 @@ def shown_results(space: Workspace) -> list[tuple[ResultKey, Result]]:
     shown = []
     for photo in space.at_hand.values():
         for column in space.shown:
-            key = _key(column.model, photo.digest, column.device, column.prompt)
+            key = _key(column.model, photo.digest, column.device, column.prompts)
             if key in space.results:
                 # Names are told apart anew when photos come and go.
                 shown.append((key, dataclasses.replace(space.results[key], photo_name=photo.name)))
     return shown
 
 
-def _launch(space: Workspace, wanted: Sequence[tuple[str, Photo]], device: str, prompt: str) -> None:
+def _launch(space: Workspace, wanted: Sequence[tuple[str, Photo]], device: str, prompts: Prompts) -> None:
     models = list(dict.fromkeys(model for model, _ in wanted))
-    # What another device or text gave is dropped with it: each result holds a matte of the photo's size.
+    # What another device or prompt gave is dropped with it: each result holds a matte of the photo's size.
     again = {(model, photo.digest) for model, photo in wanted}
     for key in [key for key in space.results if (key.model, key.digest) in again]:
         del space.results[key]
         space.previews.pop(key, None)
     orders = [Order(model, [photo for m, photo in wanted if m == model]) for model in models]
-    prompts = {model: {"prompt": prompt} for model in models if get_card(model).text_prompt}
-    space.job = Job(orders, device, prompts)
-    space.prompt = prompt
+    told = {model: prompts.taken_by(get_card(model)).keywords() for model in models}
+    space.job = Job(orders, device, told)
+    space.prompts = prompts
     space.job.start()
 
 
-def _key(model: str, digest: str, device: str, prompt: str) -> ResultKey:
-    return ResultKey(digest, model, device, prompt if get_card(model).text_prompt else "")
+def _key(model: str, digest: str, device: str, prompts: Prompts) -> ResultKey:
+    return ResultKey(digest, model, device, prompts.taken_by(get_card(model)))
 
 
-def _is_done(space: Workspace, model: str, photo: Photo, device: str, prompt: str) -> bool:
-    result = space.results.get(_key(model, photo.digest, device, prompt))
+def _is_done(space: Workspace, model: str, photo: Photo, device: str, prompts: Prompts) -> bool:
+    result = space.results.get(_key(model, photo.digest, device, prompts))
     return result is not None and result.error is None

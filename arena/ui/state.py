@@ -10,6 +10,7 @@ import streamlit as st
 
 from arena.catalog import DEFAULT_MODEL, Task, list_models
 from arena.ui.shelf import Shelf
+from arena.ui.sketch import Prompts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,15 +19,16 @@ if TYPE_CHECKING:
     from arena.photo import Photo
     from arena.ui.job import Job
     from arena.ui.previews import Preview
+    from arena.ui.sketch import Sketch
 
-COMPARE, REPLACE = "compare", "replace"
+COMPARE, REPLACE, DRAW = "compare", "replace", "draw"
 """The pages, as their workspaces and their widgets' keys name them."""
 
 
 class Key(StrEnum):
     """Session keys. Widgets bear theirs, so that tests and style sheets find them.
 
-    What both pages have bears the page's name after it.
+    What several pages have bears the page's name after it.
     """
 
     SESSION = "session"
@@ -34,6 +36,7 @@ class Key(StrEnum):
     MODEL = "model"
     """Prefix: one check box a model."""
     ONE_MODEL = "one_model"
+    """Prefix: one choice of a single model a page."""
     ALL_READY = "all_ready"
     NO_MODELS = "no_models"
     PROMPT = "prompt"
@@ -43,6 +46,17 @@ class Key(StrEnum):
     """Prefix: one button a sample."""
     REMOVE = "remove"
     """Prefix: one button a photo that its uploader has forgotten."""
+    TOOL = "tool"
+    CANVAS = "canvas"
+    SUGGEST = "suggest"
+    ADD_BOX = "add_box"
+    CLEAR = "clear"
+    BOX = "box"
+    """Prefix: one number an edge of a box."""
+    POINT = "point"
+    """Prefix: one number a coordinate of a point."""
+    ERASE = "erase"
+    """Prefix: one button a box or point."""
     RUN = "run"
     STOP = "stop"
     EFFECT = "effect"
@@ -100,7 +114,8 @@ class ResultKey(NamedTuple):
     digest: str
     model: str
     device: str
-    prompt: str
+    prompts: Prompts
+    """What the model was told, as far as it listens."""
 
 
 class Column(NamedTuple):
@@ -108,7 +123,7 @@ class Column(NamedTuple):
 
     model: str
     device: str
-    prompt: str
+    prompts: Prompts
 
 
 @dataclass(slots=True)
@@ -133,8 +148,10 @@ class Workspace:
     """Photos at screen size, by digest."""
     job: Job | None = None
     """The run that is under way, or the last one."""
-    prompt: str = ""
-    """What that run tells the models that take a text."""
+    prompts: Prompts = field(default_factory=Prompts)
+    """What that run tells its models."""
+    sketches: dict[str, Sketch] = field(default_factory=dict)
+    """What was drawn on photos, by digest."""
 
 
 @dataclass(slots=True)
@@ -143,11 +160,12 @@ class Session:
 
     compare: Workspace = field(default_factory=lambda: Workspace(COMPARE))
     replace: Workspace = field(default_factory=lambda: Workspace(REPLACE))
+    draw: Workspace = field(default_factory=lambda: Workspace(DRAW))
 
     @property
     def workspaces(self) -> tuple[Workspace, ...]:
         """All of them."""
-        return self.compare, self.replace
+        return self.compare, self.replace, self.draw
 
 
 def session() -> Session:

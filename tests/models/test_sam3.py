@@ -21,7 +21,15 @@ from PIL import Image
 from arena.catalog import get_card
 from arena.errors import CheckpointError, OptionError, PhotoError
 from arena.models import sam3_network
-from arena.models.sam3 import Sam3Segmenter, check_prompt, merge_masks, select_instances
+from arena.models.sam3 import (
+    CONFIDENCE,
+    EXAMPLE,
+    Sam3Segmenter,
+    check_prompt,
+    instance_in,
+    merge_masks,
+    select_instances,
+)
 from arena.photo import Photo
 from tests.models import sam3_tiny
 
@@ -100,6 +108,63 @@ def test_its_matte_cut_at_one_half_is_the_union_of_ultralytics_masks(
     np.testing.assert_array_equal(alpha > 0.5, expected)
 
 
+@pytest.mark.parametrize("text", [None, "umbrella"])
+def test_a_box_is_put_to_the_network_as_ultralytics_does(segmenter: Sam3Segmenter, text: str | None) -> None:
+    photo = Photo.from_array(picture(90, 120))
+    segmenter._encode(photo)
+    assert segmenter._encoding is not None
+    predictor, features = segmenter._predictor, segmenter._encoding.features
+    box = torch.tensor([[12.0, 9.0, 60.0, 72.0]])
+    with torch.inference_mode():
+        boxes, labels = predictor._prepare_geometric_prompts((90, 120), box)
+        theirs = predictor._inference_features(dict(features), boxes, labels, text=text)
+        ours = segmenter._ground(text or EXAMPLE, box / torch.tensor([120.0, 90.0, 120.0, 90.0]))
+    for name in ("pred_logits", "pred_boxes", "pred_masks"):
+        torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=2e-4)
+
+
+def test_a_box_gives_the_instance_in_it_alone_and_several_boxes_their_union(
+    segmenter: Sam3Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = Photo.from_array(picture(200, 300))
+    boxes = [(0, 0, 120, 100), (150, 80, 300, 200), (0, 0, 300, 200)]
+    monkeypatch.setattr("arena.models.sam3.BOXES_AT_ONCE", 2)
+    alone = [segmenter.segment(photo, boxes=[box]) for box in boxes]
+    together = segmenter.segment(photo, boxes=boxes)
+    assert together.scores == pytest.approx([matte.scores[0] for matte in alone], abs=1e-5)
+    np.testing.assert_allclose(together.alpha, np.max([matte.alpha for matte in alone], axis=0), atol=1e-5)
+    # The random network finds something in some of them, at places that suit itself.
+    found = [score > CONFIDENCE for score in together.scores]
+    assert found == [True, False, True]
+    assert [matte.found for matte in alone] == found
+    first, _, third = together.scores
+    assert together.notes[-1] == f"Box 1: score {first:.2f}; box 2: nothing found; box 3: score {third:.2f}."
+
+
+def test_a_text_says_what_is_to_be_in_a_box(segmenter: Sam3Segmenter) -> None:
+    photo, boxes = Photo.from_array(picture(200, 300)), [(0, 0, 300, 200)]
+    anything = segmenter.segment(photo, boxes=boxes)
+    named = segmenter.segment(photo, boxes=boxes, prompt="umbrella")
+    assert len(anything.scores) == len(named.scores) == 1
+    assert not np.array_equal(anything.alpha, named.alpha)
+    np.testing.assert_array_equal(anything.alpha, segmenter.segment(photo, boxes=boxes, prompt=EXAMPLE).alpha)
+
+
+def test_a_box_outside_of_the_photo_is_refused_before_the_photo_is_encoded(
+    segmenter: Sam3Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmenter, "_encode", lambda photo: pytest.fail("it was encoded"))
+    with pytest.raises(OptionError, match=r"^Box 1 .* is outside of the photo"):
+        segmenter.segment(Photo.from_array(picture(20, 21)), boxes=[(30, 30, 40, 40)])
+
+
+def test_instances_have_scores_best_first(segmenter: Sam3Segmenter) -> None:
+    scores = segmenter.segment(Photo.from_array(picture(90, 120))).scores
+    assert len(scores) > 1
+    assert list(scores) == sorted(scores, reverse=True)
+    assert scores[-1] > CONFIDENCE
+
+
 def test_its_edge_is_soft(segmenter: Sam3Segmenter) -> None:
     alpha = segmenter.segment(Photo.from_array(picture(200, 200))).alpha
     assert np.count_nonzero((alpha > 0.02) & (alpha < 0.98)) > 100
@@ -165,7 +230,7 @@ def test_a_prompt_that_is_cut_short_says_so(segmenter: Sam3Segmenter) -> None:
     assert any("30 tokens" in note for note in cut.notes)
 
 
-@pytest.mark.parametrize("prompt", ["", "  \n", None, 3, ["person"]])
+@pytest.mark.parametrize("prompt", ["", "  \n", 3, ["person"]])
 def test_a_prompt_that_names_nothing_is_refused(segmenter: Sam3Segmenter, prompt: Any) -> None:
     with pytest.raises(OptionError, match="person"):
         segmenter.segment(Photo.from_array(picture(20, 20)), prompt=prompt)
@@ -200,14 +265,32 @@ LEFT, NEARLY_LEFT, RIGHT = [0.0, 0.0, 0.4, 1.0], [0.0, 0.0, 0.41, 1.0], [0.6, 0.
 def test_the_score_is_the_product_of_both_probabilities() -> None:
     # sigmoid(0) = 0.5, sigmoid(-0.5) = 0.378: with a presence of 0.5 only the first scores above 0.2.
     kept = select_instances(outputs([0.0, -0.5], 0.0, [LEFT, RIGHT]), confidence=0.2)
-    assert [mask[0, 0].item() for mask in kept] == [0.0]
+    assert [mask[0, 0].item() for mask in kept.masks] == [0.0]
+    assert kept.scores.tolist() == [0.25]
     # Neither alone is enough: 0.5 x 0.5 is not above 0.25.
-    assert len(select_instances(outputs([0.0], 0.0, [LEFT]), confidence=0.25)) == 0
+    assert len(select_instances(outputs([0.0], 0.0, [LEFT]), confidence=0.25).masks) == 0
 
 
 def test_an_instance_that_was_found_twice_counts_once_and_by_its_better_score() -> None:
     kept = select_instances(outputs([2.0, 3.0, 1.0], 9.0, [LEFT, NEARLY_LEFT, RIGHT]))
-    assert [mask[0, 0].item() for mask in kept] == [1.0, 2.0]
+    assert [mask[0, 0].item() for mask in kept.masks] == [1.0, 2.0]
+    assert kept.boxes.tolist() == [pytest.approx(NEARLY_LEFT), pytest.approx(RIGHT)]
+
+
+@pytest.mark.parametrize(
+    ("drawn", "meant"),
+    [
+        ([0.0, 0.0, 0.5, 1.0], 1),  # both people are inside, and the larger one fills it better
+        ([0.0, 0.0, 0.2, 0.4], 0),
+        ([0.55, 0.0, 1.0, 1.0], 2),
+        ([0.3, 0.0, 0.7, 1.0], None),  # parts of two, and most of neither
+        ([0.45, 0.0, 0.55, 1.0], None),
+    ],
+)
+def test_a_box_means_the_instance_that_lies_in_it_and_fills_it_best(drawn: list[float], meant: int | None) -> None:
+    candidates = torch.tensor([[0.05, 0.05, 0.2, 0.4], LEFT, RIGHT])
+    assert instance_in(torch.tensor(drawn), candidates) == meant
+    assert instance_in(torch.tensor(drawn), candidates[:0]) is None
 
 
 def test_merged_masks_are_enlarged_as_logits() -> None:

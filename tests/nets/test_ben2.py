@@ -14,12 +14,11 @@ from torch import Tensor
 from arena.errors import CheckpointError, OptionError
 from arena.nets import BEN2, ben2, load_state
 from tests.nets.published import Recorder, entries, hashed_state, hashed_weight, manifest, wave_input
-from tests.nets.recipe import MEAN, STD, make_state, normalise
+from tests.nets.recipe import MEAN, STD, grow, make_state, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 GAIN = 1.4
@@ -114,23 +113,11 @@ def test_agrees_with_the_original_at_its_own_size(shared: Path, prepared: BEN2) 
     with np.load(shared / "golden" / "ben2_1024_seed21.npz") as file:
         small = file["input_small_u8"]
         crop, coarse = torch.from_numpy(file["prob_crop_f32"]), torch.from_numpy(file["prob_f16"]).float()
-    picture = torch.from_numpy(grow(small, 32, 1024)).permute(2, 0, 1)[None].float() / 255
+    picture = torch.from_numpy(grow(small, 32, 1024, 1024)).permute(2, 0, 1)[None].float() / 255
     result = prepared((picture - MEAN) / STD)
     torch.testing.assert_close(result[..., 480:544, 480:544], crop, rtol=0, atol=TOLERANCE / 4)
     # float16 keeps a probability to a quarter of a thousandth.
     torch.testing.assert_close(result, coarse, rtol=0, atol=2.6e-4)
-
-
-def grow(small: NDArray[np.uint8], factor: int, side: int) -> NDArray[np.uint8]:
-    """The golden picture: exact bilinear growth in whole numbers and a fine texture."""
-    place, part = np.divmod(np.arange(side), factor)
-    values = small.astype(np.int64)
-    columns = values[:, place] * (factor - part)[:, None] + values[:, place + 1] * part[:, None]
-    grown = columns[place] * (factor - part)[:, None, None] + columns[place + 1] * part[:, None, None]
-    texture = (7 * np.arange(side)[None] + 13 * np.arange(side)[:, None]) % 17 - 8
-    textured = grown // factor**2 + texture[:, :, None] * np.array([1, -1, 1])
-    picture: NDArray[np.uint8] = textured.clip(0, 255).astype(np.uint8)
-    return picture
 
 
 def test_has_the_published_tensors_but_the_side_outputs() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from arena.catalog import Task
 from arena.models.pool import unload
 from arena.ui import state
 from arena.ui.pages import replace
@@ -26,6 +27,10 @@ def page(use_cards: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Ite
         make_card("slow", "SlowSegmenter", label="Slow", family="u2net"),
         make_card("absent", "", label="Absent"),
         make_card("u2net", "DiscSegmenter", label="U²-Net", family="u2net", repository="a/b", bytes=175_000_000),
+        make_card("boxes", "BoxSegmenter", label="Boxes", task=Task.PROMPTED, box_prompt=True, point_prompt=True),
+        make_card("edges", "BoxSegmenter", label="Edges", task=Task.PROMPTED, box_prompt=True),
+        make_card("blind", "EmptySegmenter", label="Blind", task=Task.PROMPTED, box_prompt=True),
+        make_card("stuck", "BrokenSegmenter", label="Stuck", task=Task.PROMPTED, box_prompt=True),
     )
     monkeypatch.setattr(state, "DEFAULT_MODEL", "disc")
     monkeypatch.setattr(replace, "DEFAULT_MODEL", "disc")

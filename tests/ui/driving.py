@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streamlit.util import calc_hash
 
 from arena.ui.state import COMPARE, Key
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streamlit.testing.v1 import AppTest
 
     from arena.ui.previews import Preview
     from arena.ui.state import Workspace
 
-COMPARE_URL, REPLACE_URL = "", "replace-background"
+COMPARE_URL, REPLACE_URL, DRAW_URL = "", "replace-background", "draw"
 
 
 def memory(page: AppTest, name: str = COMPARE) -> Workspace:
@@ -57,6 +60,23 @@ def go_to(page: AppTest, url: str) -> AppTest:
     """Switch to another page of the navigation; AppTest's own way knows files only."""
     page._page_hash = calc_hash(url)
     return page.run()
+
+
+def canvas_data(page: AppTest) -> dict[str, Any]:
+    """What the canvas of the page that draws is told."""
+    (canvas,) = page.main.get("bidi_component")
+    data: dict[str, Any] = json.loads(canvas.proto.json)
+    return data
+
+
+def stroke(page: AppTest, boxes: Sequence[Sequence[float]] = (), points: Sequence[Sequence[float]] = ()) -> AppTest:
+    """Report all that is drawn, as the canvas does after a stroke."""
+    (canvas,) = page.main.get("bidi_component")
+    told = json.loads(canvas.proto.json)
+    report = {"photo": told["photo"], "boxes": boxes, "points": points, "strokes": told["strokes"] + 1}
+    states = page._tree.get_widget_states()
+    states.widgets.add(id=canvas.proto.id, json_value=json.dumps({"drawn": report}))
+    return page._run(states)
 
 
 def texts(page: AppTest) -> str:

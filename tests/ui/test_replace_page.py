@@ -36,7 +36,7 @@ def shown(page: AppTest) -> Finish:
 def test_u2net_is_first_and_what_runs_at_once_is_chosen(page: AppTest) -> None:
     at_replace(page)
     assert not page.exception
-    models = page.selectbox(key=Key.ONE_MODEL)
+    models = page.selectbox(key=Key.ONE_MODEL.of(REPLACE))
     assert models.options == ["U²-Net", "Disc", "Empty", "Broken", "Slow"]
     assert models.value == "disc"
 
@@ -44,7 +44,7 @@ def test_u2net_is_first_and_what_runs_at_once_is_chosen(page: AppTest) -> None:
 def test_a_download_is_announced_before_the_press(page: AppTest) -> None:
     at_replace(page)
     assert "Downloads" not in texts(page)
-    page.selectbox(key=Key.ONE_MODEL).set_value("u2net").run()
+    page.selectbox(key=Key.ONE_MODEL.of(REPLACE)).set_value("u2net").run()
     assert "Downloads 175.0 MB the first time it runs." in texts(page)
 
 
@@ -93,7 +93,7 @@ def test_portrait_mode_blurs_the_photo_s_own_background_or_not_at_all(page: AppT
 def test_each_family_of_models_starts_with_its_own_refinement(page: AppTest) -> None:
     run_sample(at_replace(page))
     assert shown(page).refine == PRESETS["as-is"]
-    page.selectbox(key=Key.ONE_MODEL).set_value("slow").run()
+    page.selectbox(key=Key.ONE_MODEL.of(REPLACE)).set_value("slow").run()
     page.button(key=Key.RUN.of(REPLACE)).click()
     until_done(page, REPLACE)
     slow = next(preview for key, preview in memory(page, REPLACE).previews.items() if key.model == "slow")
@@ -144,7 +144,7 @@ def test_a_run_is_seen_from_the_other_page_and_cannot_be_doubled(page: AppTest) 
     go_to(page, REPLACE_URL)
     page.button(key=Key.SAMPLE.of("astronaut")).click().run()
     assert page.button(key=Key.RUN.of(REPLACE)).disabled
-    assert "A run of the other page is under way." in texts(page)
+    assert "A run of another page is under way." in texts(page)
     SlowSegmenter.gate.set()
     until_done(page)
     assert not page.button(key=Key.RUN.of(REPLACE)).disabled

@@ -1,6 +1,11 @@
-"""Pictures of the page's own."""
+"""What the page brings of its own: its picture, and the script and style of the canvas."""
 
 from pathlib import Path
 
+_FOLDER = Path(__file__).parent
+
 # A Material icon would be fetched from another host; this one is drawn for the project.
-ICON = Path(__file__).with_name("icon.png")
+ICON = _FOLDER / "icon.png"
+
+CANVAS_SCRIPT = _FOLDER / "canvas.js"
+CANVAS_STYLE = _FOLDER / "canvas.css"

@@ -125,6 +125,25 @@ def show_entries(shelf: Shelf) -> None:
                 )
 
 
+def screen_picture(space: Workspace, photo: Photo) -> bytes:
+    """A photo at the size of the results beside it.
+
+    Args:
+        space: The page's memory, where it is kept.
+        photo: The photo.
+
+    Returns:
+        A JPEG file.
+    """
+    # OpenCV, on which that module builds, takes its time.
+    from arena.ui.previews import PREVIEW_QUALITY, PREVIEW_SIDE  # noqa: PLC0415
+
+    if photo.digest not in space.originals:
+        shown = fit_within(photo.rgb, PREVIEW_SIDE)
+        space.originals[photo.digest] = encode(shown, "JPEG", quality=PREVIEW_QUALITY)
+    return space.originals[photo.digest]
+
+
 def _identity(sample: Sample) -> str:
     return f"sample:{sample.key}"
 

@@ -11,13 +11,13 @@ from arena.catalog import get_card
 from arena.devices import Device
 from arena.errors import ArenaError
 from arena.finish import Effect
-from arena.photo import encode, fit_within
 from arena.render import EFFECT_PICTURES, render_png
 from arena.ui import runs
 from arena.ui.archive import results_zip
 from arena.ui.components.effect import effect_bar
+from arena.ui.components.photos import screen_picture
 from arena.ui.components.refinement import refinement
-from arena.ui.previews import PREVIEW_QUALITY, PREVIEW_SIDE, Preview
+from arena.ui.previews import Preview
 from arena.ui.state import Key, ResultKey
 from arena.ui.text import data_url, plain
 from arena.wording import format_seconds
@@ -121,7 +121,7 @@ def _columns(
             with st.container(border=True, key=Key.COLUMN.of("original", photo.digest)):
                 st.markdown("**Original**")
                 st.caption(f"{photo.width} x {photo.height} px")
-                st.image(data_url(_original(space, photo)), width="stretch", alt=f"{photo.name}, original")
+                st.image(data_url(screen_picture(space, photo)), width="stretch", alt=f"{photo.name}, original")
         for key, result in mine:
             with st.container(border=True, key=Key.COLUMN.of(result.model, photo.digest)):
                 if show_outcome(space, key, result):
@@ -177,12 +177,16 @@ def show_outcome(space: Workspace, key: ResultKey, result: Result) -> bool:
         return False
     st.markdown(f"Inference: {format_seconds(result.seconds)}")
     st.caption(_circumstances(result))
-    if not result.found:
-        st.info("No humans detected.")
-        st.caption("Try another model, or a photo in which the person is larger.")
-        return False
     for note in result.matte.notes if result.matte else ():
         st.caption(plain(note))
+    if not result.found:
+        if key.prompts.drawn:
+            st.info("Nothing was found there.")
+            st.caption("Draw the box closer around the subject, or try another model.")
+        else:
+            st.info("No humans detected.")
+            st.caption("Try another model, or a photo in which the person is larger.")
+        return False
     return True
 
 
@@ -211,13 +215,6 @@ def _downloads(key: ResultKey, result: Result, finish: Finish) -> None:
     with st.container(horizontal=True, gap="xsmall"):
         _download(DOWNLOAD_WORDS[finish.effect], EFFECT_PICTURES[finish.effect], key, result, finish)
         _download("Download mask", "masks", key, result, finish)
-
-
-def _original(space: Workspace, photo: Photo) -> bytes:
-    if photo.digest not in space.originals:
-        shown = fit_within(photo.rgb, PREVIEW_SIDE)
-        space.originals[photo.digest] = encode(shown, "JPEG", quality=PREVIEW_QUALITY)
-    return space.originals[photo.digest]
 
 
 def _circumstances(result: Result) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arena.photo import Photo
+    from arena.ui.sketch import Prompts
     from arena.ui.state import Workspace
 
 POLL_SECONDS = 0.4
@@ -27,7 +28,8 @@ def run_section(
     photos: Sequence[Photo],
     models: Sequence[str],
     device: str,
-    prompt: str = ANY_PERSON,
+    prompts: Prompts = ANY_PERSON,
+    lacking: str = "",
 ) -> None:
     """Draw the button with the reason why it cannot be pressed, or the progress of what was started.
 
@@ -37,15 +39,16 @@ def run_section(
         photos: What to run on.
         models: Keys of what to run.
         device: A device key.
-        prompt: What to tell models that take a text.
+        prompts: What to tell models that listen.
+        lacking: What is still to be done on this page before its models can run, in words; empty if nothing is.
     """
     # Asked before the results are taken: a run that ends in between is seen to the end by the next rerun.
     busy = runs.busy_workspace()
     runs.collect()
-    reason = _why_not(space, busy, photos, models)
+    reason = _why_not(space, busy, photos, models) or lacking
     # No callback: it would run with the choices of the rerun before, and a tick and a press can arrive together.
     if st.button(label, key=Key.RUN.of(space.name), type="primary", disabled=bool(reason)) and not reason:
-        runs.start(space, photos, models, device, prompt)
+        runs.start(space, photos, models, device, prompts)
         st.rerun()
     if reason:
         st.caption(reason)
@@ -55,7 +58,7 @@ def run_section(
 
 def _why_not(space: Workspace, busy: Workspace | None, photos: Sequence[Photo], models: Sequence[str]) -> str:
     if busy is not None:
-        return "A run is under way." if busy is space else "A run of the other page is under way."
+        return "A run is under way." if busy is space else "A run of another page is under way."
     if not photos:
         return "Add a photo or take a sample first."
     if not models:

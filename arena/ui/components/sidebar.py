@@ -9,6 +9,8 @@ import streamlit as st
 from arena.catalog import Task, list_models
 from arena.devices import AUTO, available_devices
 from arena.matte import MatteKind
+from arena.ui.runs import ANY_PERSON
+from arena.ui.sketch import Prompts
 from arena.ui.state import Key, choose_models, chosen_models
 from arena.weights import is_cached
 from arena.wording import format_bytes
@@ -63,20 +65,22 @@ def model_picker() -> list[str]:
     return chosen_models()
 
 
-def prompt_input(keys: list[str]) -> str:
+def prompt_input(keys: list[str]) -> Prompts:
     """Let the user say what to look for, if a ticked model takes a text.
 
     Args:
         keys: Ticked models.
 
     Returns:
-        The text; ``person`` if there is nothing to say it to.
+        The text; any person if there is nothing to say it to.
     """
     takers = [card.label for card in list_models() if card.text_prompt and card.key in keys]
     if not takers:
-        return "person"
-    text = st.text_input(f"What {', '.join(takers)} looks for", "person", key=Key.PROMPT, persist_state="session")
-    return text.strip() or "person"
+        return ANY_PERSON
+    text = st.text_input(
+        f"What {', '.join(takers)} looks for", ANY_PERSON.text, key=Key.PROMPT, persist_state="session"
+    )
+    return Prompts(text=text.strip()) if text.strip() else ANY_PERSON
 
 
 def _group(heading: str, cards: list[ModelCard]) -> None:

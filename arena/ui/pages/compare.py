@@ -28,13 +28,13 @@ def page() -> None:
         st.header("What to run")
         device = resolve_device(device_picker())
         models = model_picker()
-        prompt = prompt_input(models)
+        prompts = prompt_input(models)
     st.title("Portrait Blur Arena")
     st.markdown(
         "See what each portrait segmentation model makes of your photo, side by side, and take the picture you like."
     )
     photos = photo_picker(space)
-    run_section(space, "Run Segmentation and Blurring", photos, models, device, prompt)
+    run_section(space, "Run Segmentation and Blurring", photos, models, device, prompts)
     shown = shown_results(space)
     if shown:
         _results(space, photos, shown)

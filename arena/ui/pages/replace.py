@@ -9,16 +9,14 @@ import streamlit as st
 
 from arena.catalog import DEFAULT_MODEL, Task, get_card, list_models
 from arena.devices import resolve_device
+from arena.ui.components.models import one_model_picker
 from arena.ui.components.photos import photo_picker
 from arena.ui.components.run import run_section
 from arena.ui.components.sidebar import device_picker
 from arena.ui.runs import shown_results
-from arena.ui.state import Key, session
-from arena.weights import is_cached
-from arena.wording import format_bytes
+from arena.ui.state import session
 
 if TYPE_CHECKING:
-    from arena.catalog import ModelCard
     from arena.comparison import Result
     from arena.ui.components.backdrop import Scenery
     from arena.ui.state import ResultKey, Workspace
@@ -44,38 +42,13 @@ def page() -> None:
     photos = photo_picker(space, "Portrait", several=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         scenery = backdrop_picker(space, first=PICTURE)
-    model = _model_picker()
-    run_section(space, "Run Background Replacement", photos, [model], device)
+    cards = list_models(task=Task.PORTRAIT, available=True)
+    # U²-Net first, then what runs at once, then the rest.
+    cards.sort(key=lambda card: (card.key != FIRST_MODEL, card.needs_download))
+    card = one_model_picker(space, cards, DEFAULT_MODEL)
+    run_section(space, "Run Background Replacement", photos, [card.key], device)
     for key, result in shown_results(space):
         _result(space, key, result, scenery)
-
-
-def _model_picker() -> str:
-    """U²-Net first, then what runs at once, then the rest."""
-    cards = [card for card in list_models(task=Task.PORTRAIT) if card.available]
-    cards.sort(key=lambda card: (card.key != FIRST_MODEL, card.needs_download))
-    by_key = {card.key: card for card in cards}
-    keys = list(by_key)
-    chosen: str = st.selectbox(
-        "Model",
-        keys,
-        index=keys.index(DEFAULT_MODEL) if DEFAULT_MODEL in by_key else 0,
-        format_func=lambda key: by_key[key].label,
-        key=Key.ONE_MODEL,
-        width=420,
-        persist_state="session",
-    )
-    _say_what_it_takes(by_key[chosen])
-    return chosen
-
-
-def _say_what_it_takes(card: ModelCard) -> None:
-    if is_cached(card):
-        st.caption(f"{card.summary} Runs at once.")
-    else:
-        st.caption(f"{card.summary} Downloads {format_bytes(card.bytes)} the first time it runs.")
-    if card.licence_notice:
-        st.warning(card.licence_notice)
 
 
 @st.fragment

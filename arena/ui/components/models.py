@@ -1,0 +1,49 @@
+"""One model out of several, with what it takes to run it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from arena.ui.state import Key
+from arena.weights import is_cached
+from arena.wording import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arena.catalog import ModelCard
+    from arena.ui.state import Workspace
+
+
+def one_model_picker(space: Workspace, cards: Sequence[ModelCard], first: str) -> ModelCard:
+    """Let the user choose a model.
+
+    Args:
+        space: The page's memory.
+        cards: What there is to choose from, at least one.
+        first: Key of the model that is chosen before anybody chooses; where there is none of it, the first one is.
+
+    Returns:
+        The chosen model.
+    """
+    by_key = {card.key: card for card in cards}
+    keys = list(by_key)
+    chosen: str = st.selectbox(
+        "Model",
+        keys,
+        index=keys.index(first) if first in by_key else 0,
+        format_func=lambda key: by_key[key].label,
+        key=Key.ONE_MODEL.of(space.name),
+        width=420,
+        persist_state="session",
+    )
+    card = by_key[chosen]
+    if is_cached(card):
+        st.caption(f"{card.summary} Runs at once.")
+    else:
+        st.caption(f"{card.summary} Downloads {format_bytes(card.bytes)} the first time it runs.")
+    if card.licence_notice:
+        st.warning(card.licence_notice)
+    return card
