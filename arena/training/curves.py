@@ -9,8 +9,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_FIRST_SCORE = 4
+"""Columns before it: step, seconds, loss and learning rate."""
+
+
 def plot(log: Path, picture: Path) -> Path:
-    """Draw loss and scores over the steps.
+    """Draw the loss, and the score that counts, over the steps.
 
     Args:
         log: A trainer's ``log.csv``.
@@ -28,8 +32,10 @@ def plot(log: Path, picture: Path) -> Path:
     left, right = figure.subplots(1, 2)
     left.plot(steps, [float(row["loss"]) for row in rows])
     left.set(xlabel="step", ylabel="training loss")
-    for name in list(rows[0])[4:] if rows else []:
-        if name.startswith("iou"):
+    names = list(rows[0])[_FIRST_SCORE:] if rows else []
+    # The score that counts is the first one; its median and the like are called after it.
+    for name in names:
+        if name.startswith(names[0]):
             right.plot(steps, [float(row[name]) for row in rows], label=name)
     right.set(xlabel="step", ylabel="validation")
     right.legend()

@@ -37,6 +37,18 @@ def distributed() -> Iterator[bool]:
         dist.destroy_process_group()
 
 
+def own_device(device: str) -> str:
+    """The device of this process: each of those that ``torchrun`` started on a machine has a GPU of its own.
+
+    Args:
+        device: A resolved device, such as ``"cuda:0"``.
+
+    Returns:
+        The same, or the GPU of this process's rank.
+    """
+    return f"cuda:{torch.cuda.current_device()}" if dist.is_initialized() and device.startswith("cuda") else device
+
+
 def is_first() -> bool:
     """Whether this process is the one that reports and writes files."""
     return not dist.is_initialized() or dist.get_rank() == 0
@@ -46,3 +58,8 @@ def wait_for_all() -> None:
     """Go on when every process is here."""
     if dist.is_initialized():
         dist.barrier()
+
+
+def part_of_work() -> tuple[int, int]:
+    """Which part of the work is this process's, and how many there are."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from arena.metrics import iou
 from arena.models.lite import normalise, to_input
 from arena.nets.lite import MULTIPLE, LiteNet
+from arena.training.losses import dice_loss
 from arena.training.pictures import Sample, upper_body
 from arena.training.views import Source, Views, ViewSettings
 
@@ -81,7 +82,8 @@ class LiteRecipe:
 
     def build(self) -> nn.Module:
         """A network with random weights, or those of ``settings.weights``."""
-        return averaged(Path(self.settings.weights)) if self.settings.weights else LiteNet(deep_supervision=True)
+        net = averaged(Path(self.settings.weights)) if self.settings.weights else LiteNet(deep_supervision=True)
+        return net.to(memory_format=torch.channels_last)
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> Batch:
         """Views and their mattes; every view has a random generator of its own.
@@ -191,24 +193,6 @@ def edge_weight(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     near = np.ones((7, 7), np.uint8)
     spread = np.asarray(cv2.dilate(alpha, near), np.float32) - np.asarray(cv2.erode(alpha, near), np.float32)
     return np.asarray(1 + _EDGE_WEIGHT * spread, dtype=np.float32)
-
-
-def dice_loss(alpha: Tensor, truth: Tensor) -> Tensor:
-    """One less the overlap of two soft masks, averaged over the batch.
-
-    Milletari et al., "V-Net", 3DV 2016.
-
-    Args:
-        alpha: N x 1 x H x W, 0 to 1.
-        truth: The same.
-
-    Returns:
-        Scalar, 0 (the same) to 1 (nothing in common); two empty masks are the same.
-    """
-    common = (alpha * truth).flatten(1).sum(1)
-    whole = (alpha**2 + truth**2).flatten(1).sum(1)
-    # The constant is about a thousandth of a picture: it decides only where hardly anybody is.
-    return (1 - (2 * common + 64) / (whole + 64)).mean()
 
 
 def predict(net: nn.Module, rgb: NDArray[np.uint8], device: torch.device, side: int = SIDE) -> NDArray[np.float32]:

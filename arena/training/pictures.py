@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from arena.errors import ArenaError, OptionError
+from arena.photo import SUFFIXES, Photo, megapixel_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.uint8]
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_PHOTO_FOLDERS = ("photos", "images")
+_ALPHA = ".alpha"
+"""Before the suffix of a matte that lies beside its photo."""
+_INDEX = "index.json"
 VALIDATION_DIGIT = 4
 """Pictures whose number ends in this digit are for validation, and never trained on."""
 _LEVELS = 3
@@ -98,52 +103,107 @@ class Index:
     """What could not be used, and why."""
 
 
-def find_pairs(folder: Path) -> Index:
-    """Look for photos and masks: ``photos/NAME.*`` and ``masks/NAME.png``, or ``NAME.jpg`` beside ``NAME.alpha.png``.
+def find_pairs(source: Path) -> Index:
+    """Look for photos and masks.
 
-    If there is an ``index.json`` with a list ``clean``, only those names are used, and those of a list ``noisy`` are
-    kept apart. Names that are numbers are for validation if the last digit is 4; of other names every tenth in the
-    order of the alphabet is, beginning with the fifth.
+    - A folder: ``photos/NAME.*`` (or ``images/``) and ``masks/NAME.*``, or ``NAME.*`` beside ``NAME.alpha.*``. If there
+      is an ``index.json`` in it, that decides what is used.
+    - An index, JSON: a list ``clean`` of names in the folder where it lies; those of a list ``noisy`` are kept apart.
+    - A table, CSV, with columns ``image`` and ``mask``: paths that start from its folder. A column ``split`` may say
+      ``train`` or ``validation``.
+
+    Without such a column, names that are numbers are for validation if the last digit is 4; of other names every tenth
+    in the order of the alphabet is, beginning with the fifth.
 
     Args:
-        folder: The folder.
+        source: The folder or file.
 
     Returns:
         The pairs.
 
     Raises:
-        DataError: There is no such folder, or no pair in it.
+        DataError: There is no such folder or file, or no pair in it.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder} is no folder.", "Name the folder that has photos/ and masks/ in it.")
-    photos, suffix = (folder / "photos", ".png") if (folder / "photos").is_dir() else (folder, ".alpha.png")
-    masks = folder / "masks" if photos != folder else folder
-    lists = _name_lists(folder / "index.json")
+    if source.is_dir():
+        index = _in_folder(source, _name_lists(source / _INDEX) if (source / _INDEX).is_file() else {})
+    elif source.is_file() and source.suffix.lower() == ".json":
+        index = _in_folder(source.parent, _name_lists(source))
+    elif source.is_file() and source.suffix.lower() == ".csv":
+        index = _in_table(source)
+    else:
+        kind = "is neither a folder nor an index (.json, .csv)" if source.exists() else "does not exist"
+        raise DataError(f"{source} {kind}.", "Name the folder that has photos/ and masks/ in it.")
+    if not index.training and not index.validation:
+        raise DataError(
+            f"No photo with a mask in {source}.",
+            "It should hold photos/NAME.jpg and masks/NAME.png.",
+            "; ".join(index.skipped[:3]),
+        )
+    return index
+
+
+def _in_folder(folder: Path, lists: dict[str, set[str]]) -> Index:
+    photos = next((folder / name for name in _PHOTO_FOLDERS if (folder / name).is_dir()), folder)
+    if photos == folder:
+        masks = {path.stem.removesuffix(_ALPHA): path for path in _pictures(folder) if path.stem.endswith(_ALPHA)}
+        wanted = f"{_ALPHA}.png"
+    else:
+        masks = {path.stem: path for path in _pictures(folder / "masks")}
+        wanted = ".png"
     training: list[tuple[Path, Path]] = []
     validation: list[tuple[Path, Path]] = []
     noisy: list[tuple[Path, Path]] = []
     skipped: list[str] = []
-    found = sorted(p for p in photos.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES and ".alpha" not in p.name)
+    found = [path for path in _pictures(photos) if photos != folder or not path.stem.endswith(_ALPHA)]
     for number, photo in enumerate(found):
         if lists and photo.stem not in lists["clean"] | lists["noisy"]:
             continue
-        mask = masks / f"{photo.stem}{suffix}"
-        if not mask.is_file():
-            skipped.append(f"{photo.name}: there is no {mask.name}")
+        mask = masks.get(photo.stem)
+        if mask is None:
+            skipped.append(f"{photo.name}: there is no {photo.stem}{wanted}")
             continue
         held_out = _last_digit(photo.stem, number) == VALIDATION_DIGIT
         if lists and photo.stem in lists["noisy"]:
             noisy += [] if held_out else [(photo, mask)]
         else:
             (validation if held_out else training).append((photo, mask))
-    if not training:
-        raise DataError(f"No photo with a mask in {folder}.", "It should hold photos/NAME.jpg and masks/NAME.png.")
     return Index(tuple(training), tuple(validation), tuple(noisy), tuple(skipped))
 
 
+def _pictures(folder: Path) -> list[Path]:
+    """Picture files by name; macOS leaves a hidden ``._`` file beside each on foreign disks."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+
+
+def _in_table(table: Path) -> Index:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table} cannot be read as CSV: {error}.") from error
+    columns = set(rows[0]) if rows else set()
+    if not {"image", "mask"} <= columns:
+        raise DataError(f"{table} has no columns image and mask.", "Its first line names its columns.")
+    training: list[tuple[Path, Path]] = []
+    validation: list[tuple[Path, Path]] = []
+    skipped: list[str] = []
+    for number, row in enumerate(rows):
+        photo, mask = (table.parent / (row[name] or "") for name in ("image", "mask"))
+        missing = [path.name for path in (photo, mask) if not path.is_file()]
+        if missing:
+            skipped.append(f"{table.name}, line {number + 2}: there is no {' and no '.join(missing)}")
+            continue
+        split = (row.get("split") or "").strip().lower()
+        if split not in {"", "train", "validation"}:
+            raise DataError(f"{table}, line {number + 2}: split is {split!r}.", "It is train, validation or nothing.")
+        held_out = split == "validation" if split else _last_digit(photo.stem, number) == VALIDATION_DIGIT
+        (validation if held_out else training).append((photo, mask))
+    return Index(tuple(training), tuple(validation), (), tuple(skipped))
+
+
 def _name_lists(index: Path) -> dict[str, set[str]]:
-    if not index.is_file():
-        return {}
     try:
         lists = json.loads(index.read_text("utf-8"))
         return {"clean": set(lists["clean"]), "noisy": set(lists.get("noisy", ()))}
@@ -167,12 +227,87 @@ def read_samples(pairs: Iterable[tuple[Path, Path]]) -> tuple[list[Sample], list
     samples, skipped = [], []
     for photo, mask in pairs:
         try:
-            rgb = np.array(Image.open(photo).convert("RGB"))
-            alpha = np.array(Image.open(mask).convert("L"))
-            samples.append(Sample.from_arrays(photo.stem, rgb, alpha))
-        except (OSError, ArenaError) as error:
+            samples.append(Sample.from_arrays(photo.stem, *read_pair(photo, mask)))
+        except ArenaError as error:
             skipped.append(f"{photo.name}: {error}")
     return samples, skipped
+
+
+def read_pair(photo: Path, mask: Path) -> tuple[Pixels, Pixels]:
+    """Decode a photo and its mask.
+
+    Args:
+        photo: The photo.
+        mask: Its mask, of the same size.
+
+    Returns:
+        RGB (uint8, H x W x 3) and alpha (uint8, H x W, 255 is the subject).
+
+    Raises:
+        ArenaError: One of them cannot be decoded, or their sizes differ.
+    """
+    opened, truth = open_pair(photo, mask)
+    return opened.rgb, np.rint(truth * np.float32(255)).astype(np.uint8)
+
+
+def open_pair(photo: Path, mask: Path) -> tuple[Photo, NDArray[np.float32]]:
+    """Decode a photo and its mask, with all that they hold.
+
+    Args:
+        photo: The photo.
+        mask: Its mask, of the same size.
+
+    Returns:
+        The photo, and the truth as :func:`read_truth` gives it.
+
+    Raises:
+        ArenaError: One of them cannot be decoded, or their sizes differ.
+    """
+    opened, truth = Photo.open(photo), read_truth(mask)
+    if truth.shape != opened.rgb.shape[:2]:
+        height, width = truth.shape
+        raise DataError(
+            f"{photo.name} has {opened.width} x {opened.height} pixels, but {mask.name} {width} x {height}.",
+            "A mask has the size of its photo.",
+        )
+    return opened, truth
+
+
+def read_truth(path: Path) -> NDArray[np.float32]:
+    """Decode a mask or matte.
+
+    Its samples are taken as they are: a colour profile, which photo editors put into grey pictures too, says how they
+    look and not what they mean. Of a picture with transparency the alpha is the truth.
+
+    Args:
+        path: A grey picture of 1, 8 or 16 bits, white where the subject is; or a cut-out.
+
+    Returns:
+        float32, H x W in [0, 1].
+
+    Raises:
+        DataError: It cannot be decoded, or it holds labels instead of shades.
+    """
+    limit = megapixel_limit()
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > limit * 1e6:
+                raise DataError(f"{path.name} has more than {limit:g} megapixels.", "Set ARENA_MAX_MEGAPIXELS higher.")
+            upright = ImageOps.exif_transpose(image)
+            if upright.has_transparency_data:
+                levels = np.asarray(upright.convert("RGBA"))[..., 3]
+            else:
+                levels = np.asarray(upright if upright.mode.startswith("I;16") else upright.convert("L"))
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path.name} is not a picture that can be opened.") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path.name} is damaged and cannot be decoded: {error}.") from error
+    white = np.iinfo(levels.dtype).max
+    if levels.max(initial=0) == 1:
+        raise DataError(
+            f"The largest value of {path.name} is 1: those are numbers of classes.", f"Multiply them by {white}."
+        )
+    return levels.astype(np.float32) / np.float32(white)
 
 
 def side_strips(sample: Sample, *, margin: int = 8, least: int = 90) -> list[Pixels]:
@@ -223,7 +358,10 @@ __all__: Sequence[str] = [
     "Sample",
     "check_fraction",
     "find_pairs",
+    "open_pair",
+    "read_pair",
     "read_samples",
+    "read_truth",
     "side_strips",
     "upper_body",
 ]

@@ -29,8 +29,6 @@ A source is named like the folder that it comes from.
 
 from __future__ import annotations
 
-import dataclasses
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,9 +41,9 @@ from arena.training.curves import plot
 from arena.training.launch import is_first, wait_for_all
 from arena.training.lite import LiteRecipe, LiteSettings, averaged, relabel
 from arena.training.pictures import DataError, find_pairs, read_samples
-from arena.training.trainer import CHECKPOINT, LOG, Progress, Schedule, Trainer
+from arena.training.tables import build, read_table
+from arena.training.trainer import LOG, Progress, Schedule, Trainer
 from arena.training.views import Source, ViewSettings
-from arena.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -123,40 +121,21 @@ def read_plan(path: Path) -> Plan:
     Raises:
         OptionError: It is no TOML, or has a key or value that means nothing; the message names it.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise OptionError(f"{path} cannot be read as TOML: {error}.") from error
+    table = read_table(path)
     stages = table.pop("stages", None)
     if not isinstance(stages, list) or not stages:
         raise OptionError(f"{path} has no [[stages]].")
     parts = {"stages": tuple(_stage(entry) for entry in stages), "average": tuple(table.pop("average", ()))}
-    return _build(Plan, table | parts, path.name)
+    return build(Plan, table | parts, path.name)
 
 
 def _stage(table: dict[str, Any]) -> Stage:
     name = str(table.get("name", "?"))
     parts = dict(table)
-    parts["schedule"] = _build(Schedule, table.get("schedule", {}), f"{name}.schedule")
-    parts["views"] = _build(ViewSettings, table.get("views", {}), f"{name}.views")
-    parts["sources"] = {
-        key: _build(SourceSettings, {k: tuple(v) if isinstance(v, list) else v for k, v in source.items()}, key)
-        for key, source in table.get("sources", {}).items()
-    }
-    return _build(Stage, parts, name)
-
-
-def _build[T](kind: type[T], table: Mapping[str, Any], where: str) -> T:
-    known = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    for key in table:
-        if key not in known:
-            raise OptionError(
-                f"{where} has no {key!r}.", did_you_mean(key, known) or f"It has {', '.join(sorted(known))}."
-            )
-    try:
-        return kind(**table)
-    except TypeError as error:
-        raise OptionError(f"{where}: {error}.") from error
+    parts["schedule"] = build(Schedule, table.get("schedule", {}), f"{name}.schedule")
+    parts["views"] = build(ViewSettings, table.get("views", {}), f"{name}.views")
+    parts["sources"] = {key: build(SourceSettings, source, key) for key, source in table.get("sources", {}).items()}
+    return build(Stage, parts, name)
 
 
 class LiteRun:
@@ -188,6 +167,8 @@ class LiteRun:
             if name not in wanted:
                 continue
             index = find_pairs(folder)
+            if not index.training:
+                raise DataError(f"All pictures of {folder} are for validation.", "Name a folder with more of them.")
             self.skipped += index.skipped
             for kept, pairs in (
                 (self._clean, index.training),
@@ -207,12 +188,13 @@ class LiteRun:
             The file of weights: the averaged network in half precision.
         """
         before: Path | None = None
+        results: dict[str, Path] = {}
         for number, stage in enumerate(self.plan.stages):
-            before = self._run_stage(stage, self.plan.seed + number, before, report)
+            before = results[stage.name] = self._run_stage(stage, self.plan.seed + number, before, report)
         path = self.out / WEIGHTS
         if is_first():
             names = self.plan.average or (self.plan.stages[-1].name,)
-            export(mean_of([self.out / name / CHECKPOINT for name in names]), path)
+            export(mean_of([results[name] for name in names]), path)
         return path
 
     def _run_stage(
@@ -227,7 +209,7 @@ class LiteRun:
             plot(folder / LOG, folder / "curves.png")
         # The next stage begins with a file that the first process has just written.
         wait_for_all()
-        return folder / CHECKPOINT
+        return trainer.result
 
     def _validation(self, stage: Stage) -> list[Sample]:
         return [s for name, source in stage.sources.items() if source.hold_out for s in self._held_out[name]]

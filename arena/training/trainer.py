@@ -17,21 +17,26 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from arena.errors import ArenaError, OptionError
+from arena.training.launch import part_of_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 type Batch = tuple[Tensor, ...]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 CHECKPOINT = "checkpoint.pt"
+"""Everything that going on needs."""
+BEST = "best.pt"
+"""The averaged network that scored best so far."""
 LOG = "log.csv"
 _REPORT_EVERY = 20
 """Steps."""
@@ -69,11 +74,16 @@ class Schedule:
     validate_every: int = 500
     save_every: int = 250
     patience: int = 0
-    """End after this many validations without a better one; 0 never does."""
-    bfloat16: bool = False
-    """Multiply in bfloat16 where the device can."""
+    """End after this many validations without a better one, and take the best; 0 never does, and takes the last."""
+    precision: Precision = "float32"
+    """What is multiplied in, where the network does not ask for more. Gradients of float16, which ends at 6e-8, are
+    scaled by as much as they bear (Micikevicius et al., "Mixed Precision Training", ICLR 2018)."""
 
     def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise OptionError(f"precision is one of {', '.join(get_args(Precision))}, not {self.precision!r}.")
+        if self.patience < 0:
+            raise OptionError(f"patience is {self.patience}: it must not be negative.")
         if min(self.steps, self.validate_every, self.save_every) < 1:
             raise OptionError("steps, validate_every and save_every are at least 1.")
         if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.decay < 1 and self.weight_decay >= 0):
@@ -113,9 +123,10 @@ class Trainer:
         self.recipe, self.schedule, self.folder, self.device = recipe, schedule, folder, device
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(seed)
-        self.net = recipe.build().to(device).to(memory_format=torch.channels_last)
+        self.net = recipe.build().to(device)
         self.average: nn.Module = copy.deepcopy(self.net).requires_grad_(requires_grad=False)
         trained = [p for p in self.net.parameters() if p.requires_grad]
+        self._frozen = {name for name, p in self.net.named_parameters(remove_duplicate=False) if not p.requires_grad}
         # Normalisations and biases are not pulled towards zero.
         groups = [
             {"params": [p for p in trained if p.ndim > 1], "weight_decay": schedule.weight_decay},
@@ -123,7 +134,9 @@ class Trainer:
         ]
         # Fused: otherwise a third of a step on a CPU goes into thousands of tiny operations.
         self.optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
-        self.part, self.parts = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self.kind = device.split(":", maxsplit=1)[0]
+        self.scaler = torch.amp.GradScaler(self.kind, enabled=schedule.precision == "float16")
+        self.part, self.parts = part_of_work()
         self.step = 0
         self.best = float("-inf")
         self.since_best = 0
@@ -132,6 +145,17 @@ class Trainer:
         if (folder / CHECKPOINT).is_file():
             self._resume()
 
+    @property
+    def result(self) -> Path:
+        """The file that holds the run's outcome under ``"average"``."""
+        return self.folder / (BEST if self.schedule.patience else CHECKPOINT)
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left to do."""
+        impatient = bool(self.schedule.patience and self.since_best >= self.schedule.patience)
+        return impatient or self.step >= self.schedule.steps
+
     def run(self, report: Callable[[Progress], None] | None = None) -> nn.Module:
         """Train to the end of the schedule, or until patience ends.
 
@@ -139,7 +163,7 @@ class Trainer:
             report: Told of the progress, every few steps and after each validation.
 
         Returns:
-            The averaged network, in evaluation mode.
+            The averaged network, in evaluation mode: the best one if there is patience to be lost, else the last one.
         """
         started = perf_counter()
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as ahead:
@@ -155,13 +179,12 @@ class Trainer:
                 if last or self.step % self.schedule.validate_every == 0:
                     scores = self._validate(mean, seconds)
                     self._losses = []
-                ended = last or bool(self.schedule.patience and self.since_best >= self.schedule.patience)
-                if scores or ended or self.step % self.schedule.save_every == 0:
+                if scores or self.step % self.schedule.save_every == 0:
                     self._save()
                 if report and (scores or self.step % _REPORT_EVERY == 0):
                     report(Progress(self.step, self.schedule.steps, mean, seconds, scores))
-                if ended:
-                    break
+        if self.schedule.patience and not self.part:
+            self.average.load_state_dict(self._read(self.result)["average"])
         self.average.eval()
         return self.average
 
@@ -175,10 +198,13 @@ class Trainer:
 
     def _batches(self, ahead: ThreadPoolExecutor) -> Iterator[Batch]:
         """One batch after the other, the next made while this one trains."""
+        if self.ended:
+            return
         following = ahead.submit(self.recipe.batch, self.step, self.part, self.parts)
-        while self.step < self.schedule.steps:
+        while not self.ended:
             batch = following.result()
-            following = ahead.submit(self.recipe.batch, self.step + 1, self.part, self.parts)
+            if self.step + 1 < self.schedule.steps:
+                following = ahead.submit(self.recipe.batch, self.step + 1, self.part, self.parts)
             yield batch
 
     def _train(self, batch: Batch) -> float:
@@ -186,16 +212,22 @@ class Trainer:
             group["lr"] = self.learning_rate(self.step)
         self.net.train()
         placed = tuple(part.to(self.device, non_blocking=True) for part in batch)
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.schedule.bfloat16):
+        with torch.autocast(self.kind, self._dtype(), enabled=self.schedule.precision != "float32"):
             loss = self.recipe.loss(self.net, placed)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._average_gradients()
+        # After the average: an overflow in one process is one in all of them, and all leave the step out.
+        self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.net.parameters(), self.schedule.clip)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.step += 1
         self._follow()
         return float(loss.detach())
+
+    def _dtype(self) -> torch.dtype:
+        return torch.float16 if self.schedule.precision == "float16" else torch.bfloat16
 
     def _average_gradients(self) -> None:
         """Make the gradients of all processes the same, in one message."""
@@ -212,7 +244,8 @@ class Trainer:
     def _follow(self) -> None:
         """Move the average towards the weights; quickly at first, when there is nothing worth remembering."""
         share = 1 - min(self.schedule.decay, (1 + self.step) / (10 + self.step))
-        pairs = list(zip(self.average.state_dict().values(), self.net.state_dict().values(), strict=True))
+        followed = self.average.state_dict()
+        pairs = [(followed[name], new) for name, new in self.net.state_dict().items() if name not in self._frozen]
         floating = [pair for pair in pairs if pair[0].is_floating_point()]
         torch._foreach_lerp_([kept for kept, _ in floating], [new for _, new in floating], share)
         for kept, new in pairs:
@@ -229,10 +262,14 @@ class Trainer:
             dist.broadcast_object_list(held)
             scores = held[0]
         score = next(iter(scores.values()))
-        self.since_best = 0 if score > self.best else self.since_best + 1
+        better = score > self.best
+        self.since_best = 0 if better else self.since_best + 1
         self.best = max(self.best, score)
         if self.part:
             return scores
+        if better:
+            # Before the checkpoint that knows of it: what is done twice after a crash comes out the same.
+            self._write({"step": self.step, "score": score, "average": self.average.state_dict()}, BEST)
         row = {"step": self.step, "seconds": round(seconds), "loss": f"{loss:.5f}"}
         row |= {"learning_rate": f"{self.learning_rate(self.step - 1):.3g}"}
         row |= {name: f"{value:.5f}" for name, value in scores.items()}
@@ -256,28 +293,38 @@ class Trainer:
             "net": self.net.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "random": torch.get_rng_state(),
         }
-        # Written beside and moved into place: a crash in the middle leaves the older checkpoint whole.
-        partial = self.folder / f"{CHECKPOINT}.part"
+        self._write(state, CHECKPOINT)
+
+    def _write(self, state: dict[str, Any], name: str) -> None:
+        # Written beside and moved into place: a crash in the middle leaves the older file whole.
+        partial = self.folder / f"{name}.part"
         torch.save(state, partial)
-        partial.replace(self.folder / CHECKPOINT)
+        partial.replace(self.folder / name)
 
     def _resume(self) -> None:
         path = self.folder / CHECKPOINT
+        state = self._read(path)
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             self.net.load_state_dict(state["net"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
             self.step, self.best, self.since_best = state["step"], state["best"], state["since_best"]
             self._losses = state["losses"]
             torch.set_rng_state(state["random"])
-        except (RuntimeError, KeyError, ValueError, OSError, EOFError, pickle.UnpicklingError) as error:
-            raise ArenaError(
-                f"{path} is no checkpoint of this network: {error}", "Name another folder, or remove the file."
-            ) from error
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise _unfit(path, error) from error
         self._forget_rows_after(self.step)
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, ValueError, OSError, EOFError, pickle.UnpicklingError) as error:
+            raise _unfit(path, error) from error
+        return state
 
     def _forget_rows_after(self, step: int) -> None:
         """Rows of the log that the resumed run will write again."""
@@ -294,3 +341,7 @@ class Trainer:
                 writer = csv.DictWriter(file, kept[0])
                 writer.writeheader()
                 writer.writerows(kept)
+
+
+def _unfit(path: Path, error: Exception) -> ArenaError:
+    return ArenaError(f"{path} is no checkpoint of this network: {error}", "Name another folder, or remove the file.")

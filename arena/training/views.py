@@ -113,7 +113,7 @@ class Views:
             rgb = _smear_face(rng, rgb, alpha)
         if rng.random() < 0.3:
             # Subject and background under a light of their own, so that brightness does not tell them apart.
-            rgb = _blend(_light(rng, rgb), rgb, alpha)
+            rgb = _blend(relight(rng, rgb), rgb, alpha)
         if rng.random() < chance.silhouette:
             rgb = _blend((rgb * rng.uniform(0.03, 0.3)).astype(np.uint8), rgb, alpha)
         if rng.random() < chance.exchange:
@@ -173,12 +173,12 @@ class Views:
             picture = np.ascontiguousarray(picture[:, ::-1])
         if rng.random() < 0.4:
             picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.8, 6)), dtype=np.uint8)
-        return _light(rng, picture) if rng.random() < 0.5 else picture
+        return relight(rng, picture) if rng.random() < 0.5 else picture
 
     def _develop(self, rng: Generator, rgb: Pixels) -> Pixels:
         """What light, film and file format do to a picture."""
         chance = self.settings
-        rgb = _light(rng, rgb)
+        rgb = relight(rng, rgb)
         draw = rng.random()
         if draw < chance.grey + chance.tint:
             grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.float32)
@@ -260,7 +260,7 @@ def _blend(front: Pixels, back: Pixels, alpha: FloatArray) -> Pixels:
     return (front * weight + back * (1 - weight) + 0.5).astype(np.uint8)
 
 
-def _light(rng: Generator, rgb: Pixels) -> Pixels:
+def relight(rng: Generator, rgb: Pixels) -> Pixels:
     """Exposure, contrast, gamma and colour of the light, through one table per channel."""
     steps = np.arange(256, dtype=np.float64) / 255
     gamma, contrast, gain = np.exp(rng.normal(0, 0.3)), np.exp(rng.normal(0, 0.2)), np.exp(rng.normal(0, 0.18))

@@ -29,6 +29,30 @@ def figure(seed: int, height: int = 240, width: int = 160) -> tuple[NDArray[np.u
     return np.clip(rgb + chance.normal(0, 8, rgb.shape), 0, 255).astype(np.uint8), mask
 
 
+def portrait(seed: int, side: int = 96) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """RGB and mask of a head on shoulders that leave the frame; any colours, as long as the two differ."""
+    chance = np.random.default_rng(seed)
+    mask = np.zeros((side, side), np.uint8)
+    x, y = int(chance.integers(3 * side // 8, 5 * side // 8)), int(chance.integers(side // 4, 3 * side // 8))
+    radius = int(chance.integers(side // 7, side // 5))
+    cv2.circle(mask, (x, y), radius, (255,), -1)
+    cv2.ellipse(mask, (x, side), (int(2.2 * radius), side - y - int(0.8 * radius)), 0, 180, 360, (255,), -1)
+    front, back = chance.uniform(0, 110, 3), chance.uniform(145, 255, 3)
+    rgb = np.where(mask[..., None] > 0, front, back) + chance.normal(0, 8, (side, side, 3))
+    return np.clip(rgb, 0, 255).astype(np.uint8), mask
+
+
+def write_portraits(folder: Path, count: int) -> Path:
+    """A folder of such portraits; two in fifteen are for validation."""
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    for seed in range(1, count + 1):
+        rgb, mask = portrait(seed)
+        Image.fromarray(rgb).save(folder / "images" / f"{seed:04d}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"{seed:04d}.png")
+    return folder
+
+
 def samples(count: int, first: int = 0) -> list[Sample]:
     return [Sample.from_arrays(f"{seed:04d}", *figure(seed)) for seed in range(first, first + count)]
 

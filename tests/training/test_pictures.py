@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from arena.training.pictures import DataError, Sample, find_pairs, read_samples, side_strips, upper_body
-from tests.training.people import figure, samples, write_folder
+from arena.training.pictures import (
+    DataError,
+    Sample,
+    find_pairs,
+    read_pair,
+    read_samples,
+    read_truth,
+    side_strips,
+    upper_body,
+)
+from tests.training.people import figure, samples, write_folder, write_portraits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,3 +107,92 @@ def test_the_upper_body_begins_above_the_head() -> None:
     assert alpha[:5].max() == 0
     assert alpha[5].max() == 255
     assert alpha.shape[0] == 5 + round(0.5 * (bottom - top))
+
+
+def test_an_index_may_lie_anywhere_in_the_folder_of_its_pictures(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "ccp", 6)
+    (folder / "few.json").write_text('{"clean": ["0001", "0004"], "noisy": ["0002"]}')
+    index = find_pairs(folder / "few.json")
+    names = [[photo.stem for photo, _ in pairs] for pairs in (index.training, index.validation, index.noisy)]
+    assert names == [["0001"], ["0004"], ["0002"]]
+
+
+def test_a_folder_may_call_its_photos_images_and_mix_kinds_of_files(tmp_path: Path) -> None:
+    folder = write_portraits(tmp_path / "data", 3)
+    for path in (folder / "masks").iterdir():
+        Image.open(path).save(path.with_suffix(".tif"))
+        path.unlink()
+    (folder / "images" / "._0001.png").write_bytes(b"what macOS leaves")
+    assert [(photo.name, mask.name) for photo, mask in find_pairs(folder).training] == [
+        (f"000{number}.png", f"000{number}.tif") for number in (1, 2, 3)
+    ]
+
+
+def test_a_table_names_images_masks_and_the_split(tmp_path: Path) -> None:
+    folder = write_portraits(tmp_path / "data", 4)
+    rows = ["image,mask,split", *(f"data/images/000{n}.png,data/masks/000{n}.png,{s}" for n, s in _SPLITS)]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join([*rows, "data/images/0009.png,data/masks/0001.png,train"]), "utf-8-sig")
+    index = find_pairs(table)
+    assert index.validation == ((folder / "images" / "0002.png", folder / "masks" / "0002.png"),)
+    # Without a word the last digit decides.
+    assert [photo.stem for photo, _ in index.training] == ["0001", "0003"]
+    assert index.skipped == ("table.csv, line 5: there is no 0009.png",)
+
+
+_SPLITS = ((1, "train"), (2, "validation"), (3, ""))
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("photo,mask\na,b", "image and mask"),
+        ("", "image and mask"),
+        ("image,mask,split\ndata/images/0001.png,data/masks/0001.png,test", "line 2"),
+        ("image,mask\nnone.png,none.png", "No photo with a mask"),
+    ],
+)
+def test_a_mistake_in_a_table_is_named(tmp_path: Path, text: str, named: str) -> None:
+    write_portraits(tmp_path / "data", 1)
+    table = tmp_path / "table.csv"
+    table.write_text(text)
+    with pytest.raises(DataError, match=named):
+        find_pairs(table)
+
+
+@pytest.mark.parametrize("kind", ["1-bit", "8-bit", "16-bit", "cut-out"])
+def test_a_mask_of_any_kind_is_read(tmp_path: Path, kind: str) -> None:
+    mask = np.zeros((4, 6), np.uint8)
+    mask[1:3, 2:5] = 255
+    path = tmp_path / "mask.png"
+    match kind:
+        case "1-bit":
+            Image.fromarray(mask).convert("1").save(path)
+        case "8-bit":
+            Image.fromarray(mask).save(path)
+        case "16-bit":
+            Image.fromarray(mask.astype(np.uint16) * 257).save(path)
+        case "cut-out":
+            Image.fromarray(np.dstack([np.full((4, 6, 3), 90, np.uint8), mask])).save(path)
+    truth = read_truth(path)
+    assert truth.dtype == np.float32
+    np.testing.assert_array_equal(truth, mask / np.float32(255))
+
+
+def test_numbers_of_classes_are_no_mask(tmp_path: Path) -> None:
+    path = tmp_path / "mask.png"
+    Image.fromarray(np.eye(8, dtype=np.uint8)).save(path)
+    with pytest.raises(DataError, match="numbers of classes"):
+        read_truth(path)
+
+
+def test_a_photo_is_turned_upright_before_its_mask_is_compared(tmp_path: Path) -> None:
+    rgb, mask = figure(1)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(rgb)).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    upright, alpha = read_pair(tmp_path / "a.jpg", tmp_path / "a.png")
+    assert upright.shape[:2] == alpha.shape
+    assert upright[alpha > 0, 0].mean() > 150
+    assert upright[alpha == 0, 0].mean() < 80

@@ -12,7 +12,7 @@ from arena.metrics import iou
 from arena.models.lite import LiteSegmenter
 from arena.nets.lite import LiteNet
 from arena.photo import Photo
-from arena.training.lite import LiteRecipe, dice_loss, edge_weight, relabel
+from arena.training.lite import LiteRecipe, edge_weight, relabel
 from arena.training.pictures import DataError, Sample
 from arena.training.plan import SHIPPED_PLAN, LiteRun, mean_of, read_plan
 from arena.training.views import Source
@@ -161,14 +161,6 @@ def test_a_mask_that_lacks_something_is_completed_by_the_network() -> None:
     kept, dropped = relabel(Red(), [sample], 0.99, torch.device("cpu"))
     assert kept == []
     assert dropped[0].startswith("0005")
-
-
-def test_dice_knows_the_same_from_the_opposite() -> None:
-    mask = torch.zeros(1, 1, 64, 64)
-    mask[..., :32] = 1
-    assert float(dice_loss(mask, mask)) == pytest.approx(0, abs=1e-6)
-    assert float(dice_loss(1 - mask, mask)) > 0.9
-    assert float(dice_loss(torch.zeros_like(mask), torch.zeros_like(mask))) == pytest.approx(0)
 
 
 def test_weights_are_greatest_at_the_outline() -> None:
