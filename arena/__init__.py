@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from arena.devices import available_devices
     from arena.errors import ArenaError
+    from arena.evaluation import evaluate
     from arena.finish import Effect, Finish, read_backdrop
     from arena.matte import Matte, MatteKind
     from arena.models.base import Segmenter
@@ -61,6 +62,7 @@ __all__ = [
     "cutout",
     "encode",
     "estimate_foreground",
+    "evaluate",
     "get_card",
     "list_models",
     "load_model",
@@ -97,6 +99,7 @@ _HOMES = {
     "cutout": "compose",
     "encode": "photo",
     "estimate_foreground": "refine.foreground",
+    "evaluate": "evaluation",
     "get_card": "catalog",
     "list_models": "catalog",
     "load_model": "models.pool",

@@ -21,67 +21,32 @@ import numpy as np
 import psutil
 
 from arena.catalog import get_card
-from arena.devices import resolve_device
-from arena.metrics import bootstrap_interval, boundary_iou, gradient_error, iou, mad
-from arena.models.lite import LiteSegmenter
+from arena.evaluation import evaluate
+from arena.metrics import bootstrap_interval
 from arena.models.pool import load_adapter
 from arena.photo import Photo
-from arena.training.pictures import find_pairs, read_samples, upper_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
+    from arena.evaluation import Row
     from arena.models.base import Segmenter
 
 
-def crops(folder: Path) -> list[tuple[str, NDArray[np.uint8], NDArray[np.float32]]]:
-    """Upper bodies of the validation pictures."""
-    samples, _ = read_samples(find_pairs(folder).validation)
-    return [(s.name, *_float(*upper_body(s))) for s in samples]
-
-
-def mattes(folder: Path, names: set[str]) -> list[tuple[str, NDArray[np.uint8], NDArray[np.float32]]]:
-    """Whole photographs with alphas."""
-    index = find_pairs(folder)
-    samples, _ = read_samples(index.training + index.validation)
-    return [(s.name, *_float(s.rgb, s.alpha)) for s in samples if not names or s.name in names]
-
-
-def _float(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    return rgb, (alpha / np.float32(255)).astype(np.float32)
-
-
-def scores(
-    segmenter: Segmenter, pictures: Iterable[tuple[str, NDArray[np.uint8], NDArray[np.float32]]]
-) -> dict[str, tuple[float, float, float, float]]:
-    """IoU, boundary IoU, MAD and gradient error of each picture."""
-    found = {}
-    for name, rgb, truth in pictures:
-        alpha = segmenter.segment(Photo.from_array(rgb)).alpha
-        mask, person = alpha > 0.5, truth > 0.5
-        found[name] = (
-            iou(mask, person),
-            boundary_iou(mask, person),
-            mad(alpha, truth),
-            gradient_error(alpha, truth),
-        )
-    return found
-
-
-def table(title: str, rows: dict[str, dict[str, tuple[float, float, float, float]]]) -> None:
-    count = len(next(iter(rows.values())))
+def table(title: str, models: dict[str, list[Row]]) -> None:
+    count = len(next(iter(models.values())))
     print(f"\n{title}, {count} pictures\n")
     print("| | IoU (95 % interval) | median | tenth percentile | boundary IoU | MAD | gradient error |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for model, found in rows.items():
-        values = np.array(list(found.values()))
-        low, high = bootstrap_interval(values[:, 0])
+    for model, rows in models.items():
+        overlaps, boundaries, differences, gradients = (
+            np.array([row.scores[key] for row in rows]) for key in ("iou", "boundary_iou", "mad", "gradient")
+        )
+        low, high = bootstrap_interval(overlaps)
         print(
-            f"| {model} | {values[:, 0].mean():.4f} ({low:.4f} to {high:.4f}) | {np.median(values[:, 0]):.4f} "
-            f"| {np.percentile(values[:, 0], 10):.4f} | {values[:, 1].mean():.4f} | {values[:, 2].mean():.4f} "
-            f"| {values[:, 3].mean():.2f} |"
+            f"| {model} | {overlaps.mean():.4f} ({low:.4f} to {high:.4f}) | {np.median(overlaps):.4f} "
+            f"| {np.percentile(overlaps, 10):.4f} | {boundaries.mean():.4f} | {differences.mean():.4f} "
+            f"| {gradients.mean():.2f} |"
         )
 
 
@@ -125,6 +90,10 @@ def memory(rgb: NDArray[np.uint8]) -> None:
     print(f"\nMemory at the peak, on top of imports, photo and what ran before: {(highest - before) / 2**20:.0f} MiB")
 
 
+def is_wanted(row: Row, names: list[str] | None) -> bool:
+    return not names or Path(row.picture).stem in names
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -133,23 +102,30 @@ def main() -> None:
     parser.add_argument("--no-classic", action="store_true")
     parser.add_argument("--each", action="store_true", help="print every picture's scores")
     arguments = parser.parse_args()
-    device = resolve_device("cpu")
-    segmenters: dict[str, Segmenter] = {"lite": LiteSegmenter.load(get_card("lite"), arguments.weights, device)}
-    chosen = mattes(arguments.data / "mattes", set(arguments.only_mattes or ()))
+    models = {"lite": f"lite={arguments.weights}" if arguments.weights else "lite"}
     if not arguments.no_classic:
-        segmenters["classic"] = load_adapter(get_card("classic"), None, device)
-    sets = {"mattes": chosen}
+        models["classic"] = "classic"
+    mattes = evaluate(arguments.data / "mattes", models.values(), device="cpu")
+    reports = {"mattes": mattes}
     if not arguments.only_mattes:
-        sets = {"ccp, upper bodies of validation": crops(arguments.data / "ccp"), **sets}
-    for title, pictures in sets.items():
-        rows = {key: scores(segmenter, pictures) for key, segmenter in segmenters.items()}
+        ccp = arguments.data / "ccp"
+        crops = evaluate(ccp, models.values(), split="validation", crop="upper-body", as_mattes=True, device="cpu")
+        reports = {"ccp, upper bodies of validation": crops, **reports}
+    for title, report in reports.items():
+        rows = {
+            key: [row for row in report.of(name) if is_wanted(row, arguments.only_mattes)]
+            for key, name in models.items()
+        }
         table(title, rows)
         if arguments.each:
-            for name, values in rows["lite"].items():
-                print(name, *(f"{value:.4f}" for value in values))
+            for row in rows["lite"]:
+                print(row.picture, *(f"{row.scores[key]:.4f}" for key in ("iou", "boundary_iou", "mad", "gradient")))
     if not arguments.only_mattes:
-        speed(segmenters, chosen[0][1])
-        memory(chosen[0][1])
+        weights = {"lite": arguments.weights}
+        segmenters = {key: load_adapter(get_card(key), weights.get(key), "cpu") for key in models}
+        photo = Photo.open(arguments.data / "mattes" / mattes.pictures[0])
+        speed(segmenters, photo.rgb)
+        memory(photo.rgb)
 
 
 if __name__ == "__main__":
