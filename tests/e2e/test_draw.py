@@ -118,6 +118,12 @@ def numbers(page: Page, box: int, near: Sequence[float], slack: int = NEAR) -> t
     return tuple(found)
 
 
+def take(page: Page, label: str, tool: str) -> None:
+    """Choose what a click draws, and wait until the canvas knows of it."""
+    segment(page, "Draw", label).click()
+    expect(page.locator(f'[data-tool="{tool}"]')).to_be_visible(timeout=BUSY_MACHINE)
+
+
 def expect_boxes(page: Page, count: int) -> None:
     """On the canvas and in the list."""
     expect(canvas(page).locator(".box")).to_have_count(count, timeout=BUSY_MACHINE)
@@ -237,14 +243,12 @@ def test_boxes_are_moved_resized_nested_and_deleted_on_the_canvas(chromium: Brow
         page.mouse.up()
         expect_boxes(page, 1)
 
-        segment(page, "Draw", "Points to keep").click()
-        settle(page)
+        take(page, "Points to keep", "keep")
         click(page, 300, 300)
         expect(page.get_by_role("spinbutton", name="Point +1, x")).to_have_value(
             re.compile("^(29[7-9]|30[0-3])$"), timeout=BUSY_MACHINE
         )
-        segment(page, "Draw", "Points to leave out").click()
-        settle(page)
+        take(page, "Points to leave out", "leave")
         click(page, 100, 450)
         expect(page.get_by_role("spinbutton", name="Point −2, y")).to_be_visible(timeout=BUSY_MACHINE)
         screenshot(page, "draw-points-dark")
