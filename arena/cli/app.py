@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import arena
-from arena.cli import catalog, compare, doctor, fetch, page, pictures, train
+from arena.cli import catalog, compare, doctor, evaluate, export, fetch, finetune, page, pictures, train
 
 app = typer.Typer(
     name="arena",
@@ -20,12 +20,15 @@ app = typer.Typer(
 
 app.command("app")(page.app)
 app.command("compare")(compare.compare)
+app.command("evaluate")(evaluate.evaluate)
 app.command("blur")(pictures.blur)
 app.command("replace")(pictures.replace)
 app.command("cutout")(pictures.cutout)
 app.command("models")(catalog.models)
 app.command("fetch")(fetch.fetch)
+app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)
+app.command("finetune")(finetune.finetune)
 app.add_typer(train.train, name="train")
 
 
