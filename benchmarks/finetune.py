@@ -130,7 +130,6 @@ def learn(data: Path, out: Path, side: int, epochs: int, batch: int) -> None:
     for number, row in enumerate(rows, 1):
         scores = (f"{float(row[name]):.3f}" for name in ("loss", "iou", "iou_median", "iou_p10"))
         print(f"| {number} | {' | '.join(scores)} |")
-    print(f"\n{rows[-1]['seconds']} s of training and validation on {torch.get_num_threads()} threads")
 
 
 def _show(name: str, done: int, total: int) -> None:

@@ -14,7 +14,7 @@ from arena.cli.bars import model_bars
 from arena.cli.console import EXIT_FAILED, err, out, print_error, print_licence_notices
 from arena.cli.finishing import BackgroundFlags, BlurFlags, ConfigOption, RefineFlags, read_finish
 from arena.cli.flags import spread
-from arena.cli.options import BoxesOption, DeviceOption, HairOption, PointsOption, PromptOption, prompts_for
+from arena.cli.options import BoxesOption, DeviceOption, HairOption, PointsOption, PromptOption, is_told, prompts_for
 from arena.wording import format_seconds
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def compare(
             if not as_json:
                 # On a terminal the live bars would be drawn over what another console prints.
                 console = bars.console if out.is_terminal and err.is_terminal else out
-                console.print(_line(result, told=result.model in prompts), markup=False, soft_wrap=True)
+                console.print(_line(result, told=is_told(prompts, result.model)), markup=False, soft_wrap=True)
     write_file(folder / "results.json", summary.to_json().encode())
     if as_json:
         sys.stdout.write(summary.to_json())

@@ -10,7 +10,7 @@ import typer
 from arena.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", metavar="KEY", help="The model to use; `arena models` lists them.")
@@ -107,3 +107,16 @@ def prompts_for(
     for key in followers:
         told[key] |= {"hair": True}
     return {key: words for key, words in told.items() if words}
+
+
+def is_told(prompts: Mapping[str, Mapping[str, Any]], key: str) -> bool:
+    """Whether a model was told what to look for, and not merely how.
+
+    Args:
+        prompts: As :func:`prompts_for` gives them.
+        key: The model's.
+
+    Returns:
+        Whether text, boxes or points are among them.
+    """
+    return any(name != "hair" for name in prompts.get(key, {}))

@@ -20,6 +20,7 @@ from arena.cli.options import (
     PointsOption,
     PromptOption,
     QualityOption,
+    is_told,
     prompts_for,
 )
 from arena.errors import OptionError
@@ -137,7 +138,7 @@ def _segment(source: Path, model: str, device: str, prompts: dict[str, dict[str,
     assert result.photo is not None  # noqa: S101 - for the type checker: no error means both are there
     assert result.matte is not None  # noqa: S101
     if not result.matte.found:
-        what, remedy = _NOTHING if prompts else _NOBODY
+        what, remedy = _NOTHING if is_told(prompts, model) else _NOBODY
         label = get_card(model).label
         err.print(f"{what} in {source.name} by {label}: nothing was written.", markup=False, soft_wrap=True)
         for line in (*result.matte.notes, remedy):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from arena.cli.options import prompts_for
+from arena.cli.options import is_told, prompts_for
 from arena.errors import OptionError
 
 
@@ -22,3 +22,9 @@ def test_hair_alone_tells_sam_nothing_of_where_to_look() -> None:
 def test_where_no_model_follows_hair_the_refinement_is_named_instead() -> None:
     with pytest.raises(OptionError, match="--refine hair"):
         prompts_for(["lite"], hair=True)
+
+
+def test_how_to_look_is_not_what_to_look_for() -> None:
+    assert not is_told(prompts_for(["remback"], hair=True), "remback")
+    assert is_told(prompts_for(["remback"], boxes=["1,2,30,40"], hair=True), "remback")
+    assert not is_told({}, "remback")
