@@ -70,6 +70,8 @@ def segment(page: Page, group: str, name: str) -> Locator:
 
 def pixels(page: Page, alt: str) -> NDArray[np.int_]:
     """What a picture of the page shows."""
+    # See ``wait_for_another``.
+    expect(page.get_by_alt_text(alt)).to_have_count(1, timeout=BUSY_MACHINE)
     expect(page.get_by_alt_text(alt)).to_be_visible(timeout=BUSY_MACHINE)
     return Photo.open(picture(page, alt)).rgb.astype(int)
 
@@ -91,7 +93,9 @@ def opened(box: Locator) -> None:
 
 
 def wait_for_another(page: Page, alt: str, before: str | None) -> None:
-    expect(page.get_by_alt_text(alt)).not_to_have_attribute("src", before or "", timeout=BUSY_MACHINE)
+    # While the page is drawn anew, the old picture can stand beside the new one for a moment.
+    expect(page.get_by_alt_text(alt).first).not_to_have_attribute("src", before or "", timeout=BUSY_MACHINE)
+    expect(page.get_by_alt_text(alt)).to_have_count(1, timeout=BUSY_MACHINE)
 
 
 def source(page: Page, alt: str) -> str | None:
