@@ -47,7 +47,7 @@ def print_error(error: ArenaError, subject: str = "") -> None:
         error: What went wrong.
         subject: To what it happened, for instance a photo and a model.
     """
-    err.print(f"{subject or 'Error'}: ", style="bold red", end="", markup=False)
+    err.print(f"{subject or 'Error'}: ", style="bold red", end="", markup=False, soft_wrap=True)
     err.print(error.problem, markup=False, soft_wrap=True)
     if error.remedy:
         err.print(f"  {error.remedy}", markup=False, soft_wrap=True)
