@@ -62,15 +62,20 @@ def matte(photo: Photo) -> Matte:
 
 def test_only_hard_outlines_are_feathered(matte: Matte) -> None:
     assert compositing_alpha(matte.alpha, matte, RefineOptions()) is matte.alpha
-    hard = dataclasses.replace(matte, alpha=np.round(matte.alpha), model="hard")
+    hard = dataclasses.replace(matte, alpha=np.round(matte.alpha), kind=MatteKind.BINARY, model="hard")
     soft = compositing_alpha(hard.alpha, hard, RefineOptions())
     assert np.unique(soft).size > 50
     assert soft.min() >= 0
     assert soft.max() <= 1
 
 
+def test_a_model_of_hard_outlines_that_followed_the_hair_is_not_feathered(matte: Matte) -> None:
+    followed = dataclasses.replace(matte, model="hard")
+    assert compositing_alpha(followed.alpha, followed, RefineOptions()) is followed.alpha
+
+
 def test_an_outline_that_was_refined_is_not_feathered_again(matte: Matte) -> None:
-    hard = dataclasses.replace(matte, alpha=np.round(matte.alpha), model="hard")
+    hard = dataclasses.replace(matte, alpha=np.round(matte.alpha), kind=MatteKind.BINARY, model="hard")
     for options in (RefineOptions(feather_sigma=2.0), RefineOptions(guided_radius=3.0)):
         assert compositing_alpha(hard.alpha, hard, options) is hard.alpha
     assert compositing_alpha(hard.alpha, hard, RefineOptions(components=1)) is not hard.alpha
@@ -84,7 +89,7 @@ def test_own_colours_are_estimated_for_soft_edges_unless_told(photo: Photo, matt
     quality = subject_colours(photo.rgb, matte.alpha, matte, options, "multilevel")
     assert (fast != photo.rgb).any()
     assert (quality != fast).any()
-    hard = dataclasses.replace(matte, model="hard")
+    hard = dataclasses.replace(matte, kind=MatteKind.BINARY, model="hard")
     assert subject_colours(photo.rgb, matte.alpha, hard, options) is photo.rgb
     np.testing.assert_array_equal(subject_colours(photo.rgb, matte.alpha, hard, options, "fast"), fast)
     # Once the photo has had its say on the edge, the outline is no longer the model's hard one.
