@@ -11,8 +11,9 @@
 Names are imported when they are first used, so that ``import arena`` costs nothing.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from arena.lazy import lazy_names
 
 if TYPE_CHECKING:
     from arena.catalog import ModelCard, get_card, list_models
@@ -79,50 +80,40 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ArenaError": "errors",
-    "Effect": "finish",
-    "Finish": "finish",
-    "Gradient": "compose",
-    "Matte": "matte",
-    "MatteKind": "matte",
-    "ModelCard": "catalog",
-    "Photo": "photo",
-    "Placement": "compose",
-    "Plain": "compose",
-    "RefineOptions": "refine",
-    "Result": "comparison",
-    "Segmenter": "models.base",
-    "Transparent": "compose",
-    "available_devices": "devices",
-    "blur_background": "compose",
-    "compare": "comparison",
-    "cutout": "compose",
-    "encode": "photo",
-    "estimate_foreground": "refine.foreground",
-    "evaluate": "evaluation",
-    "get_card": "catalog",
-    "list_models": "catalog",
-    "load_model": "models.pool",
-    "mask_overlay": "compose",
-    "read_backdrop": "finish",
-    "render_blur": "render",
-    "render_cutout": "render",
-    "render_finish": "render",
-    "render_overlay": "render",
-    "render_replace": "render",
-    "replace_background": "compose",
-    "save": "photo",
-    "unload": "models.pool",
+    "ArenaError": "arena.errors",
+    "Effect": "arena.finish",
+    "Finish": "arena.finish",
+    "Gradient": "arena.compose",
+    "Matte": "arena.matte",
+    "MatteKind": "arena.matte",
+    "ModelCard": "arena.catalog",
+    "Photo": "arena.photo",
+    "Placement": "arena.compose",
+    "Plain": "arena.compose",
+    "RefineOptions": "arena.refine",
+    "Result": "arena.comparison",
+    "Segmenter": "arena.models.base",
+    "Transparent": "arena.compose",
+    "available_devices": "arena.devices",
+    "blur_background": "arena.compose",
+    "compare": "arena.comparison",
+    "cutout": "arena.compose",
+    "encode": "arena.photo",
+    "estimate_foreground": "arena.refine.foreground",
+    "evaluate": "arena.evaluation",
+    "get_card": "arena.catalog",
+    "list_models": "arena.catalog",
+    "load_model": "arena.models.pool",
+    "mask_overlay": "arena.compose",
+    "read_backdrop": "arena.finish",
+    "render_blur": "arena.render",
+    "render_cutout": "arena.render",
+    "render_finish": "arena.render",
+    "render_overlay": "arena.render",
+    "render_replace": "arena.render",
+    "replace_background": "arena.compose",
+    "save": "arena.photo",
+    "unload": "arena.models.pool",
 }
 
-
-def __getattr__(name: str) -> Any:
-    try:
-        home = _HOMES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

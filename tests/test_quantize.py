@@ -184,4 +184,4 @@ def test_remback_has_a_flag_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("ARENA_CPU_DTYPE", raising=False)
     weights = sam_tiny.save_segment_anything(tmp_path / "sam.pth")
     remover = _remover(weights, RembackOptions(), "cpu", fast)
-    assert (layers_of(remover._segmenter._predictor.net) > 0) is fast  # type: ignore[attr-defined]
+    assert (layers_of(remover._segmenter.predictor.net) > 0) is fast  # type: ignore[attr-defined]

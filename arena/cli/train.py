@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from arena.training.plan import Stage
     from arena.training.trainer import Progress as Training
 
+ResultOption = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where checkpoints and weights go.")]
+PlanOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", show_default=False, help="The plan, TOML. Default: that of the shipped weights."
+    ),
+]
+
 train = typer.Typer(help="Train networks of our own.", no_args_is_help=True)
 
 
@@ -98,21 +106,14 @@ def lite(
             help="Pictures with mattes: photos/NAME.jpg and masks/NAME.png, or NAME.jpg beside NAME.alpha.png.",
         ),
     ],
-    result: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where checkpoints and weights go.")],
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            metavar="FILE",
-            show_default=False,
-            help="The plan, TOML, which names its folders. Default: that of the shipped weights (ccp and mattes).",
-        ),
-    ] = None,
+    result: ResultOption,
+    config: PlanOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Train Arena Lite. A run that was broken off goes on where it was, if it is given the same folders.
 
-    The result is lite.safetensors in the folder of --out, beside a folder for each stage with its checkpoint, its log
+    The plan names its folders; that of the shipped weights wants ccp and mattes. The result is lite.safetensors in the
+    folder of --out, beside a folder for each stage with its checkpoint, its log
     (log.csv) and its curves (curves.png). Started by `torchrun`, several processes share each batch.
     """
     # Imported here so that --help does not wait for them.
@@ -131,8 +132,7 @@ def lite(
 
         weights = run.run(show if first else None)
     if first:
-        print_skipped(run.skipped)
-        out.print(str(weights), markup=False, soft_wrap=True)
+        _print_result(run.skipped, weights)
 
 
 @train.command("hair")
@@ -145,13 +145,8 @@ def hair(
             help="Pictures with soft mattes: NAME.jpg beside NAME.alpha.png. Of hard masks the backgrounds are used.",
         ),
     ],
-    result: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where checkpoint and weights go.")],
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", metavar="FILE", show_default=False, help="The plan, TOML. Default: that of the shipped weights."
-        ),
-    ] = None,
+    result: ResultOption,
+    config: PlanOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Train the hair refiner. A run that was broken off goes on where it was, if it is given the same folders.
@@ -174,5 +169,9 @@ def hair(
 
         weights = run.run(show if first else None)
     if first:
-        print_skipped(run.skipped)
-        out.print(str(weights), markup=False, soft_wrap=True)
+        _print_result(run.skipped, weights)
+
+
+def _print_result(skipped: Iterable[str], weights: Path) -> None:
+    print_skipped(skipped)
+    out.print(str(weights), markup=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -18,8 +18,9 @@ from arena.errors import OptionError
 from arena.faces import detect_faces
 from arena.finish import check_known
 from arena.matte import MatteKind
-from arena.models.base import Prediction, Segmenter
-from arena.models.torch_base import ENCODED_EARLIER, working_dtype
+from arena.models.base import Prediction
+from arena.models.sam_base import SamBacked
+from arena.models.torch_base import ENCODED_EARLIER
 from arena.photo import JPEG_QUALITY, fit_within
 from arena.prompts import checked_boxes
 from arena.refine._check import checked_kernel, checked_number, checked_whole
@@ -28,13 +29,10 @@ from arena.refine.morphology import closing, largest_components, opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
-    from arena.catalog import ModelCard
     from arena.faces import Face
-    from arena.models.sam import SamPredictor
     from arena.photo import Photo
 
     FloatArray = NDArray[np.float32]
@@ -146,7 +144,7 @@ class RembackOptions:
 _AS_PUBLISHED = RembackOptions()
 
 
-class RembackSegmenter(Segmenter):
+class RembackSegmenter(SamBacked):
     """The person about the largest face; the last photo's encoding is kept, so other boxes in it are quick.
 
     ``segment(photo, boxes=[(x0, y0, x1, y1)])`` looks in boxes, in pixels of the photo, instead of for faces, and
@@ -154,42 +152,6 @@ class RembackSegmenter(Segmenter):
     """
 
     prompts = frozenset({"boxes", "options", "hair"})
-
-    def __init__(self, card: ModelCard, device: str, predictor: SamPredictor, notes: tuple[str, ...] = ()) -> None:
-        """Wrap a predictor.
-
-        Args:
-            card: The model's card.
-            device: A resolved device: the predictor's.
-            predictor: SAM with Remback's weights.
-            notes: What the user should know of every result.
-        """
-        super().__init__(card, device)
-        self._predictor = predictor
-        self._notes = notes
-
-    @classmethod
-    def load(cls, card: ModelCard, weights: Path | None, device: str) -> Self:
-        """Build the network from a checkpoint of either layout.
-
-        Args:
-            card: The model's card.
-            weights: The file: ``remback_v4.pth``, or any other SAM.
-            device: A resolved device.
-
-        Returns:
-            A segmenter that is ready to run.
-
-        Raises:
-            CheckpointError: The file's tensors do not fit the network.
-            OptionError: No file was given.
-        """
-        # Imported here: faces and boxes are wanted where transformers' seconds are not.
-        from arena.models.sam import SamPredictor  # noqa: PLC0415
-
-        if weights is None:
-            raise OptionError(f"{card.label} needs a file of weights.")
-        return cls(card, device, SamPredictor.load(weights, device), working_dtype(device)[1])
 
     def _predict(
         self,
@@ -215,13 +177,13 @@ class RembackSegmenter(Segmenter):
                     notes += (f"{len(faces)} faces were found; this is the person of the largest.",)
         if not len(asked):
             return Prediction(np.zeros((photo.height, photo.width), np.float32), search.seconds, (NO_FACE,))
-        encoding = self._predictor.encode(photo)
+        encoding = self.predictor.encode(photo)
         seconds = search.seconds + encoding
         alpha = np.zeros((photo.height, photo.width), np.float32)
         scores: list[float] = []
         # One at a time: twenty masks of a 12-megapixel photo would take a gigabyte together.
         for box in asked:
-            answer = self._predictor.ask(boxes=box[None])
+            answer = self.predictor.ask(boxes=box[None])
             np.maximum(alpha, person_alpha(answer.logits[0].cpu().numpy(), photo.rgb, options), out=alpha)
             scores += answer.scores.tolist()
             seconds += answer.seconds

@@ -19,8 +19,9 @@ from torch.nn.functional import interpolate, pad
 from arena.devices import Stopwatch
 from arena.errors import ArenaError, OptionError
 from arena.matte import MatteKind
-from arena.models.base import Prediction, Segmenter
+from arena.models.base import Prediction
 from arena.models.hair import refine_hair
+from arena.models.sam_base import SamBacked
 from arena.models.torch_base import ENCODED_EARLIER, IMAGENET_MEAN, IMAGENET_STD, wants_int8, working_dtype
 from arena.nets.sam import load_sam
 from arena.prompts import INSIDE, checked_boxes, checked_points, nothing_shown, scores_in_words
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from arena.catalog import ModelCard
     from arena.nets.sam import Sam
     from arena.photo import Photo
 
@@ -259,43 +259,10 @@ class SamPredictor:
         return torch.as_tensor(values, dtype=torch.float32, device=self.device)
 
 
-class SamSegmenter(Segmenter):
+class SamSegmenter(SamBacked):
     """Segments what boxes and points show; the last photo's encoding is kept, so its next prompt takes a moment."""
 
     prompts = frozenset({"boxes", "points", "labels", "hair"})
-
-    def __init__(self, card: ModelCard, device: str, predictor: SamPredictor, notes: tuple[str, ...] = ()) -> None:
-        """Wrap a predictor.
-
-        Args:
-            card: The model's card.
-            device: A resolved device: the predictor's.
-            predictor: The network.
-            notes: What the user should know of every result.
-        """
-        super().__init__(card, device)
-        self.predictor = predictor
-        self._notes = notes
-
-    @classmethod
-    def load(cls, card: ModelCard, weights: Path | None, device: str) -> Self:
-        """Build the network that the file is of.
-
-        Args:
-            card: The model's card.
-            weights: The verified file.
-            device: A resolved device.
-
-        Returns:
-            A segmenter that is ready to run.
-
-        Raises:
-            CheckpointError: The file is not a SAM.
-            OptionError: No file was given, or the environment asks for a precision that does not exist.
-        """
-        if weights is None:
-            raise OptionError(f"{card.label} needs a file of weights.")
-        return cls(card, device, SamPredictor.load(weights, device), working_dtype(device)[1])
 
     def _predict(
         self,

@@ -11,8 +11,9 @@ The command ``remback`` does the same from a shell. The names are those of the p
 Names are imported when they are first used, so that the command's help does not wait for PyTorch.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from arena.lazy import lazy_names
 
 if TYPE_CHECKING:
     from arena.models.remback import RembackOptions
@@ -30,14 +31,4 @@ _HOMES = {
     "remove_all": "arena.remback.batch",
 }
 
-
-def __getattr__(name: str) -> Any:
-    try:
-        home = _HOMES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    return getattr(importlib.import_module(home), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -68,7 +68,7 @@ class BoxRemback(RembackSegmenter):
     @property
     def sam(self) -> BoxSam:
         """What was asked of it."""
-        fake: Any = self._predictor
+        fake: Any = self.predictor
         assert isinstance(fake, BoxSam)
         return fake
 
