@@ -52,6 +52,8 @@ class ViewSettings:
     """Lettering before the background."""
     things: float = 0.0
     """Things stand about that stick out and are nobody; in most of the pictures without anybody, if it is above 0."""
+    bystanders: float = 0.0
+    """People who do not belong to the subject are behind it, smaller or out of focus."""
     noise: float = 0.3
     blur: float = 0.15
     compression: float = 0.2
@@ -122,7 +124,9 @@ class Views:
             rgb = _blend(rgb, self._background(rng, size), alpha)
         elif rng.random() < chance.defocus:
             rgb = _blend(rgb, _defocus(rgb, alpha, rng.uniform(1.0, 6.0)), alpha)
-        # No draw where there are no things, so that plans from before there were any give the same views.
+        # No draw where there are none, so that plans from before there were any give the same views.
+        if chance.bystanders and rng.random() < chance.bystanders:
+            rgb = _blend(rgb, self._add_bystanders(rng, rgb), alpha)
         if chance.things and rng.random() < chance.things:
             rgb = _blend(rgb, self._add_things(rng, rgb), alpha)
         if rng.random() < chance.letters:
@@ -138,10 +142,14 @@ class Views:
         return self._develop(rng, rgb), alpha
 
     def _subject(self, rng: Generator, size: tuple[int, int], large_turn: float) -> tuple[Pixels, FloatArray]:
+        sample, source = self._pick(rng)
+        return _warp(sample, rng, size, large_turn, source.seen)
+
+    def _pick(self, rng: Generator) -> tuple[Sample, Source]:
         # One source needs no draw, so that a run's views do not depend on how sources are chosen.
         number = int(np.searchsorted(self._bounds, rng.random())) if len(self.sources) > 1 else 0
         source = self.sources[min(number, len(self.sources) - 1)]
-        return _warp(source.samples[int(rng.integers(len(source.samples)))], rng, size, large_turn, source.seen)
+        return source.samples[int(rng.integers(len(source.samples)))], source
 
     def _add_things(self, rng: Generator, rgb: Pixels) -> Pixels:
         """Put a few shapes into a picture, each with a surface, a light and a rim of its own."""
@@ -157,6 +165,44 @@ class Views:
             lit = np.clip(surface * ramp[None, :, None], 0, 255).astype(np.uint8)
             rgb = _blend(lit, rgb, shape)
         return rgb
+
+    def _add_bystanders(self, rng: Generator, rgb: Pixels) -> Pixels:
+        """Put a few people into a picture who are none of its subject: far away and small, or close and blurred."""
+        height, width = rgb.shape[:2]
+        for _ in range(int(rng.integers(1, 5))):
+            share = float(np.exp(rng.uniform(np.log(0.3), np.log(1.8))))
+            figure, shape = self._figure(rng, round(share * height))
+            # The larger they are, the more only the lens tells them from the subject.
+            blur = rng.uniform(1.2, 4.2) if share >= 0.6 else rng.uniform(0.4, 3.4)
+            left = int(rng.integers(-shape.shape[1] // 2, width - shape.shape[1] // 2 + 1))
+            # Heads are at about one height in a street, feet anywhere below the frame.
+            top = round(height * rng.uniform(0.0, max(0.05, min(0.6, 1 - share))))
+            shift = np.array([[1, 0, left], [0, 1, top]], np.float32)
+            layer, cover = (cv2.warpAffine(part, shift, (width, height)) for part in (figure, shape))
+            # Blurred with its colours weighted by its matte: what surrounds it does not shine in.
+            weighted = np.asarray(cv2.GaussianBlur(layer * cover[..., None], (0, 0), blur), dtype=np.float32)
+            cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), blur), dtype=np.float32)
+            rgb = (np.clip(weighted + rgb * (1 - cover[..., None]), 0, 255) + 0.5).astype(np.uint8)
+        return rgb
+
+    def _figure(self, rng: Generator, height: int) -> tuple[Pixels, FloatArray]:
+        """Somebody cut out of a photograph, upright: RGB and alpha, ``height`` pixels tall."""
+        sample = self._pick(rng)[0]
+        left, top, right, bottom = sample.box
+        scale = height / (bottom - top)
+        level = int(np.clip(np.floor(np.log2(max(1.0, 1 / scale))), 0, len(sample.levels) - 1))
+        rgb, alpha = sample.levels[level]
+        factor = rgb.shape[0] / sample.rgb.shape[0]
+        box = (
+            slice(int(top * factor), max(int(top * factor) + 1, int(bottom * factor))),
+            slice(int(left * factor), max(int(left * factor) + 1, int(right * factor))),
+        )
+        size = (max(2, round((right - left) * scale)), max(2, height))
+        mirror = -1 if rng.random() < 0.5 else 1
+        figure = cv2.resize(np.ascontiguousarray(rgb[box][:, ::mirror]), size, interpolation=cv2.INTER_LINEAR)
+        shape = cv2.resize(np.ascontiguousarray(alpha[box][:, ::mirror]), size, interpolation=cv2.INTER_LINEAR)
+        figure = relight(rng, np.asarray(figure, dtype=np.uint8))
+        return figure, np.asarray(shape, dtype=np.float32) / np.float32(255)
 
     def _background(self, rng: Generator, size: tuple[int, int]) -> Pixels:
         if not self.backgrounds or rng.random() < self.settings.invented:

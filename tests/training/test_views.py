@@ -61,6 +61,17 @@ def test_an_exchanged_background_keeps_the_subject(people: list[Source]) -> None
         assert (rgb[..., 0].astype(int) > rgb[..., 2])[inside].mean() > 0.98
 
 
+def test_bystanders_are_behind_the_subject_and_none_of_it(people: list[Source]) -> None:
+    views = Views(people, dataclasses.replace(PLAIN, bystanders=1.0))
+    seen = 0
+    for seed in range(20):
+        rgb, alpha = views(chance(seed), 128, 96)
+        red = rgb[..., 0].astype(int) > rgb[..., 2]
+        assert red[alpha > 0.98].mean() > 0.99
+        seen += red[alpha < 0.02].sum() > 100
+    assert seen > 10
+
+
 def test_an_empty_view_has_nobody(people: list[Source]) -> None:
     views = Views(people, dataclasses.replace(PLAIN, empty=1.0))
     rgb, alpha = views(chance(0), 64, 64)
