@@ -143,16 +143,28 @@ def _pixels_of(background: Backdrop) -> Pixels | Plain | Gradient | Transparent:
     return background.rgb if background.rgba is None else background.rgba
 
 
-class _Subject:
+class Subject:
     """A photo and its refined matte; what several pictures share is worked out once, when the first asks for it."""
 
     def __init__(self, photo: Photo, matte: Matte, finish: Finish) -> None:
+        """Keep them; nothing is worked out yet.
+
+        Args:
+            photo: The photo.
+            matte: Its matte.
+            finish: What becomes of them.
+        """
         self._photo, self._matte, self._finish = photo, matte, finish
 
     @cached_property
     def refined(self) -> Alpha:
         """The matte after its refinement."""
         return refined_alpha(self._photo.rgb, self._matte.alpha, self._finish.refine)
+
+    @property
+    def left(self) -> bool:
+        """Whether the refinement, if there was one, has left a pixel that is more subject than not."""
+        return self._finish.refine.changes_nothing or bool((self.refined > 0.5).any())
 
     @cached_property
     def _alpha(self) -> Alpha:
@@ -171,7 +183,14 @@ class _Subject:
         return subject_colours(rgb, self._alpha, self._matte, self._finish.refine, self._finish.colours)
 
     def picture(self, effect: Effect) -> Pixels:
-        """What an effect makes of it: uint8, H x W x 3 or H x W x 4."""
+        """What an effect makes of it.
+
+        Args:
+            effect: The effect; the finish has its settings.
+
+        Returns:
+            uint8, H x W x 3, or H x W x 4 with straight alpha.
+        """
         finish = dataclasses.replace(self._finish, effect=effect)
         if effect is Effect.BLUR:
             if finish.kernel == 1:
@@ -181,7 +200,14 @@ class _Subject:
         return apply_effect(self._straight_colours, self._photo.straight_rgb, alpha, finish)
 
     def png(self, picture: Picture) -> bytes:
-        """The file of a picture."""
+        """The file of a picture.
+
+        Args:
+            picture: Which one.
+
+        Returns:
+            A PNG's bytes.
+        """
         match picture:
             case "masks":
                 return encode(mask_overlay(self._photo.rgb, self.refined))
@@ -206,7 +232,7 @@ def render_finish(photo: Photo, matte: Matte, finish: Finish = _AS_IS) -> Pixels
     Raises:
         OptionError: A setting does not fit the photo.
     """
-    return _Subject(photo, matte, finish).picture(finish.effect)
+    return Subject(photo, matte, finish).picture(finish.effect)
 
 
 def render_blur(photo: Photo, matte: Matte, kernel: int = DEFAULT_KERNEL) -> Pixels:
@@ -284,7 +310,7 @@ def render_png(picture: Picture, photo: Photo, matte: Matte, finish: Finish = _A
     Returns:
         The file's bytes, with an sRGB profile and, for effects, the EXIF block of the original.
     """
-    return _Subject(photo, matte, finish).png(picture)
+    return Subject(photo, matte, finish).png(picture)
 
 
 def result_files(
@@ -302,7 +328,7 @@ def result_files(
     """
     if result.photo is None or result.matte is None or not result.found:
         return
-    subject = _Subject(result.photo, result.matte, finish)
+    subject = Subject(result.photo, result.matte, finish)
     for picture in pictures:
         yield f"{result.photo_name}/{picture}/{result.model}.png", subject.png(picture)
 

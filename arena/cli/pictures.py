@@ -119,11 +119,16 @@ def _make(
     quality: int,
 ) -> None:
     from arena.photo import format_of, save  # noqa: PLC0415 - --help does not wait for Pillow
-    from arena.render import render_finish  # noqa: PLC0415 - nor for OpenCV
+    from arena.render import Subject  # noqa: PLC0415 - nor for OpenCV
 
     format_of(output, transparent=finish.is_transparent)
     photo, matte = _segment(source, model, device, prompts)
-    save(output, render_finish(photo, matte, finish), quality=quality, exif=photo.exif)
+    subject = Subject(photo, matte, finish)
+    if not subject.left:
+        err.print(f"The refinement leaves nobody in {source.name}: nothing was written.", markup=False, soft_wrap=True)
+        err.print("  Make its steps smaller: opening, threshold, or growth below 0.", markup=False, soft_wrap=True)
+        raise typer.Exit(EXIT_FAILED)
+    save(output, subject.picture(finish.effect), quality=quality, exif=photo.exif)
     _report(output, matte)
 
 

@@ -88,6 +88,15 @@ def test_blur_writes_one_picture_in_the_format_of_its_name(picture: Path, tmp_pa
         assert Photo.open(out).size == (128, 96)
 
 
+def test_a_refinement_that_leaves_nobody_writes_nothing_and_says_so(picture: Path, tmp_path: Path) -> None:
+    config = tmp_path / "harsh.toml"
+    config.write_text("[refine]\nopening = 99\nopening_iterations = 9\n", "utf-8")
+    result = arena("cutout", picture, "-o", tmp_path / "out.png", "-m", "disc", "--config", config)
+    assert result.exit_code == 1
+    assert "The refinement leaves nobody in me.png: nothing was written." in result.stderr
+    assert not (tmp_path / "out.png").exists()
+
+
 def test_blur_without_anybody_writes_nothing_and_says_so(picture: Path, tmp_path: Path) -> None:
     result = arena("blur", picture, "-o", tmp_path / "out.png", "-m", "empty")
     assert result.exit_code == 1
