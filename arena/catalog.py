@@ -112,6 +112,8 @@ class ModelCard:
     """It looks where boxes are drawn (``segment(photo, boxes=[(10, 20, 300, 400)])``)."""
     point_prompt: bool = False
     """It looks where points are set (``segment(photo, points=[(120, 80)], labels=[1])``)."""
+    hair_prompt: bool = False
+    """It can follow strands of hair beyond its own outline (``segment(photo, hair=True)``)."""
 
     @property
     def needs_download(self) -> bool:
@@ -161,6 +163,7 @@ CARDS: tuple[ModelCard, ...] = (
         adapter="arena.models.lite:LiteSegmenter",
         input_size=InputSize(multiple=32, minimum=32, maximum=1024),
         presence_threshold=0.9,
+        hair_prompt=True,
     ),
     ModelCard(
         key="classic",
@@ -421,6 +424,7 @@ CARDS: tuple[ModelCard, ...] = (
         needs_feather=True,
         box_prompt=True,
         point_prompt=True,
+        hair_prompt=True,
     ),
     ModelCard(
         key="sam-vit-l",
@@ -441,6 +445,7 @@ CARDS: tuple[ModelCard, ...] = (
         needs_feather=True,
         box_prompt=True,
         point_prompt=True,
+        hair_prompt=True,
     ),
     ModelCard(
         key="sam-vit-h",
@@ -461,6 +466,7 @@ CARDS: tuple[ModelCard, ...] = (
         needs_feather=True,
         box_prompt=True,
         point_prompt=True,
+        hair_prompt=True,
     ),
     ModelCard(
         key="remback",
@@ -482,6 +488,7 @@ CARDS: tuple[ModelCard, ...] = (
         input_size=InputSize(side=1024, multiple=16),
         needs_feather=True,
         box_prompt=True,
+        hair_prompt=True,
     ),
     ModelCard(
         key="depth-anything-v2-small",

@@ -48,6 +48,7 @@ def disc(height: int, width: int) -> NDArray[np.float32]:
 class DiscSegmenter(Segmenter):
     """Finds a disc in the middle of every photo."""
 
+    prompts = frozenset({"hair"})
     loads = 0
     counter = threading.Lock()
 
@@ -59,7 +60,8 @@ class DiscSegmenter(Segmenter):
         return cls(card, device)
 
     def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
-        return Prediction(disc(photo.height, photo.width), seconds=0.25, notes=("A disc.",))
+        note = "A disc with hair." if prompts.get("hair") else "A disc."
+        return Prediction(disc(photo.height, photo.width), seconds=0.25, notes=(note,))
 
 
 class EmptySegmenter(DiscSegmenter):
@@ -115,9 +117,9 @@ class SlowSegmenter(DiscSegmenter):
 
 
 class BoxSegmenter(DiscSegmenter):
-    """Fills its boxes, and small discs about its points."""
+    """Fills its boxes, and small discs about its points; told to follow hair, softly."""
 
-    prompts = frozenset({"boxes", "points", "labels"})
+    prompts = frozenset({"boxes", "points", "labels", "hair"})
 
     def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
         alpha = np.zeros((photo.height, photo.width), np.float32)
@@ -127,5 +129,7 @@ class BoxSegmenter(DiscSegmenter):
         rows, columns = np.mgrid[: photo.height, : photo.width]
         for (x, y), label in zip(prompts.get("points", ()), prompts.get("labels", ()), strict=True):
             alpha[np.hypot(columns - x, rows - y) < 10] = label
+        if prompts.get("hair"):
+            alpha *= np.float32(0.5)
         scores = [0.9 + number / 100 for number in range(max(1, len(boxes)))]
         return Prediction(alpha, seconds=0.15, notes=(scores_in_words(scores, len(boxes)),))

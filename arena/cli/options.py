@@ -46,7 +46,7 @@ PointsOption = Annotated[
     ),
 ]
 HairOption = Annotated[
-    bool, typer.Option("--hair", help="Follow the strands of hair beyond the outline of SAM and Remback.")
+    bool, typer.Option("--hair", help="Follow the strands of hair beyond the outline (lite, SAM, Remback).")
 ]
 PhotoArgument = Annotated[Path, typer.Argument(metavar="PHOTO", show_default=False, help="The photo.")]
 
@@ -101,9 +101,9 @@ def prompts_for(
     for card in cards:
         if card.task is Task.PROMPTED and not told[card.key]:
             raise nothing_shown(card.label)
-    followers = [card.key for card in cards if hair and card.family == "sam"]
+    followers = [card.key for card in cards if hair and card.hair_prompt]
     if hair and not followers:
-        raise OptionError(f"None of {', '.join(keys)} follows hair.", "Add -m remback, or say --refine hair instead.")
+        raise OptionError(f"None of {', '.join(keys)} follows hair.", "Add -m lite, or say --refine hair instead.")
     for key in followers:
         told[key] |= {"hair": True}
     return {key: words for key, words in told.items() if words}

@@ -15,9 +15,9 @@ from arena.export.parts import SAMPLE, Axis, Part, Port
 from arena.export.traceable import make_traceable
 from arena.models.ben2 import BEN2Segmenter
 from arena.models.birefnet import BiRefNetSegmenter
-from arena.models.lite import SIDES, WEIGHTS, LiteSegmenter, normalise
+from arena.models.lite import SIDES, WEIGHTS, LiteSegmenter
 from arena.models.pool import adapter_of
-from arena.models.torch_base import IMAGENET_MEAN, IMAGENET_STD, Placement, to_input
+from arena.models.torch_base import IMAGENET_MEAN, IMAGENET_STD, Placement, normalise, to_input
 from arena.models.u2net import U2NetSegmenter
 from arena.photo import Photo
 from arena.samples import get_sample

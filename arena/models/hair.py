@@ -1,7 +1,8 @@
-"""Hair for SAM: the outline of its masks is solid, and a small network of our own follows the strands beyond it.
+"""Hair for coarse masks: a small network of our own follows the strands beyond their outline.
 
-The network sees the photo and the logits at the size of SAM's own input and changes the matte near the outline alone.
-What it says is then brought to the photo's size along the photo's own edges.
+SAM's outline is solid, and Arena Lite's a soft halo. The network sees the photo and the logits at the size of SAM's own
+input and changes the matte near the outline alone. What it says is then brought to the photo's size along the photo's
+own edges.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 
 from arena.errors import OptionError
-from arena.models.lite import normalise
+from arena.models.torch_base import normalise
 from arena.nets.hair import MULTIPLE, HairNet
 from arena.nets.state import load_state
 from arena.refine.guided import guided_upsample
@@ -92,7 +93,7 @@ class HairRefiner:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small, coarse = (np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA)) for part in (rgb, logits))
         alpha = self.refine_small(coarse.astype(np.float32), small.astype(np.uint8))
-        return alpha if scale == 1.0 else guided_upsample(alpha, rgb, radius=EDGE_RADIUS, epsilon=EDGE_EPSILON)
+        return enlarge(alpha, rgb)
 
     def refine_small(self, logits: FloatArray, rgb: Pixels) -> FloatArray:
         """The same at the network's size.
@@ -143,6 +144,21 @@ def near_outline(mask: FloatArray) -> FloatArray:
 def default_refiner() -> HairRefiner:
     """The refiner that all callers share: on the CPU, with the weights in the box, loaded on the first call."""
     return HairRefiner.load()
+
+
+def enlarge(alpha: FloatArray, rgb: Pixels) -> FloatArray:
+    """Bring what the network says to the photo's size, along the photo's own edges.
+
+    Args:
+        alpha: float32, h x w, 0 to 1.
+        rgb: The photo, uint8, H x W x 3, sRGB.
+
+    Returns:
+        float32, H x W, 0 to 1; ``alpha`` itself if it has the photo's size.
+    """
+    if alpha.shape == rgb.shape[:2]:
+        return alpha
+    return guided_upsample(alpha, rgb, radius=EDGE_RADIUS, epsilon=EDGE_EPSILON)
 
 
 def refine_hair(logits: FloatArray, rgb: Pixels) -> FloatArray:

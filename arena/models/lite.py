@@ -2,7 +2,8 @@
 
 The network sees the whole photo at about 256 x 256 and says where the subject is. If the subject fills only a part of
 the photo, that part is looked at again at the same cost and several times the detail. What is left of the outline's
-softness is then fitted to the photo's own colours by a guided filter at full resolution.
+softness is then fitted to the photo's own colours by a guided filter at full resolution, or, where strands of hair are
+asked for, by the network that follows them.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import cv2
 import numpy as np
-import torch
 import torch.nn.functional as F
 
 from arena.models.base import Prediction
-from arena.models.torch_base import TorchSegmenter
+from arena.models.hair import SIDE as EDGE_SIDE
+from arena.models.hair import default_refiner, enlarge
+from arena.models.torch_base import TorchSegmenter, normalise
 from arena.nets.lite import MULTIPLE, LiteNet
 from arena.refine.guided import guided_upsample
 
@@ -44,8 +46,8 @@ LARGE_ENOUGH = 0.6
 """A subject whose surroundings take more than this part of the photo is not looked at again."""
 SURROUNDINGS = 0.2
 """How much more than the subject is looked at again, as a part of its width and height, to each side."""
-EDGE_SIDE = 1024
-"""Longest side in pixels at which the edge's colours are fitted."""
+_LEAST = 3e-3
+"""Alpha is this far from 0 and from 1 where the network is sure: logits of up to 6, as SAM's are."""
 EDGE_RADIUS = 5
 """Half width of the guided filter's window, in pixels of ``EDGE_SIDE``."""
 EDGE_EPSILON = 1e-3
@@ -65,6 +67,7 @@ class LiteSegmenter(TorchSegmenter):
 
     # Two forward passes take some 40 ms on two cores: half precision has nothing to win.
     half_precision = False
+    prompts = frozenset({"hair"})
 
     @classmethod
     def load(cls, card: ModelCard, weights: Path | None, device: str) -> Self:
@@ -87,7 +90,17 @@ class LiteSegmenter(TorchSegmenter):
     def _build(card: ModelCard, state: Mapping[str, Tensor]) -> LiteNet:  # noqa: ARG004 - there is one network only
         return LiteNet()
 
-    def _predict(self, photo: Photo, **prompts: Any) -> Prediction:  # noqa: ARG002 - the base class has looked
+    def _predict(self, photo: Photo, *, hair: bool = False, **prompts: Any) -> Prediction:  # noqa: ARG002
+        """Segment the people.
+
+        Args:
+            photo: The photo.
+            hair: Follow the strands beyond the outline (see :mod:`arena.models.hair`).
+            **prompts: Nothing else: the base class has looked.
+
+        Returns:
+            The matte.
+        """
         seconds = 0.0
 
         def network(pixels: Tensor) -> Tensor:
@@ -99,16 +112,41 @@ class LiteSegmenter(TorchSegmenter):
         def look(rgb: Pixels) -> FloatArray:
             return look_twice(rgb, network)
 
-        alpha, peak = segment_lite(photo.rgb, look)
+        alpha, peak = segment_lite(photo.rgb, look, along_strands if hair else along_colours)
         return Prediction(alpha, seconds, self._notes, peak=peak)
 
 
-def segment_lite(rgb: Pixels, look: Callable[[Pixels], FloatArray]) -> tuple[FloatArray, float]:
+def along_colours(alpha: FloatArray, small: Pixels, rgb: Pixels) -> FloatArray:  # noqa: ARG001 - an edge is told both
+    """Fit a matte to the photo's colours and bring it to the photo's size.
+
+    Args:
+        alpha: float32, h x w, 0 to 1.
+        small: uint8, h x w x 3: the photo at that size.
+        rgb: uint8, H x W x 3, sRGB.
+
+    Returns:
+        float32, H x W, 0 to 1.
+    """
+    return guided_upsample(alpha, rgb, radius=EDGE_RADIUS, epsilon=EDGE_EPSILON)
+
+
+def along_strands(alpha: FloatArray, small: Pixels, rgb: Pixels) -> FloatArray:
+    """The same, following the strands of hair with a network; see :func:`along_colours` for arguments and result."""
+    logits = np.log(np.clip(alpha, _LEAST, None) / np.clip(1 - alpha, _LEAST, None))
+    return enlarge(default_refiner().refine_small(logits, small), rgb)
+
+
+def segment_lite(
+    rgb: Pixels,
+    look: Callable[[Pixels], FloatArray],
+    edge: Callable[[FloatArray, Pixels, Pixels], FloatArray] = along_colours,
+) -> tuple[FloatArray, float]:
     """The matte of a photo, and how sure it is that anybody is there.
 
     Args:
         rgb: uint8, H x W x 3, sRGB.
         look: The network: RGB of any size in, alpha of a size of its own out.
+        edge: What brings the matte to the photo's edges and size.
 
     Returns:
         float32, H x W, 0 to 1; and the alpha that at least ``PRESENT_SHARE`` of the photo has.
@@ -127,7 +165,7 @@ def segment_lite(rgb: Pixels, look: Callable[[Pixels], FloatArray]) -> tuple[Flo
         part = (columns.stop - columns.start, rows.stop - rows.start)
         trust = _fade(part, box, alpha.shape)
         alpha[rows, columns] += trust * (_enlarge(without_specks(second), part) - alpha[rows, columns])
-    return guided_upsample(alpha, rgb, radius=EDGE_RADIUS, epsilon=EDGE_EPSILON), peak
+    return edge(alpha, small, rgb), peak
 
 
 def look_twice(rgb: Pixels, network: Callable[[Tensor], Tensor]) -> FloatArray:
@@ -164,19 +202,6 @@ def to_input(rgb: Pixels, side: int) -> Tensor:
     size = [min(length, LONGEST) for length in size]
     small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     return normalise(small)
-
-
-def normalise(rgb: Pixels) -> Tensor:
-    """A picture of the input's size as the network wants it, here and in training.
-
-    Args:
-        rgb: uint8, H x W x 3, sRGB.
-
-    Returns:
-        float32, 1 x 3 x H x W, -0.5 to 0.5, in channels-last memory.
-    """
-    pixels = torch.from_numpy(rgb.astype(np.float32) / np.float32(255) - np.float32(0.5))
-    return pixels.permute(2, 0, 1)[None]
 
 
 def without_specks(alpha: FloatArray) -> FloatArray:

@@ -122,6 +122,19 @@ def to_input(
     return pixels.permute(2, 0, 1)[None]
 
 
+def normalise(rgb: NDArray[np.uint8]) -> Tensor:
+    """A picture as our own networks want it, here and in training: centred, all channels alike.
+
+    Args:
+        rgb: uint8, H x W x 3, sRGB.
+
+    Returns:
+        float32, 1 x 3 x H x W, -0.5 to 0.5, in channels-last memory.
+    """
+    pixels = torch.from_numpy(rgb.astype(np.float32) / np.float32(255) - np.float32(0.5))
+    return pixels.permute(2, 0, 1)[None]
+
+
 _DARKEST = 1e-6
 """Least divisor; rembg's."""
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from arena.errors import OptionError
 from arena.metrics import gradient_error, mad
 from arena.models.hair import SIDE, HairRefiner, near_outline
-from arena.models.lite import normalise
 from arena.models.sam import MASK_SCALE
+from arena.models.torch_base import normalise
 from arena.nets.hair import MULTIPLE, HairNet
 from arena.refine.foreground import estimate_foreground
 from arena.training.pictures import DataError, Sample, check_fraction, side_strips

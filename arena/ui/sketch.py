@@ -39,6 +39,8 @@ class Prompts:
     """What to look for; empty if nothing is said."""
     boxes: tuple[Box, ...] = ()
     points: tuple[Point, ...] = ()
+    hair: bool = False
+    """Whether strands beyond a mask's outline are to be followed."""
 
     @property
     def drawn(self) -> bool:
@@ -58,6 +60,7 @@ class Prompts:
             text=self.text if card.text_prompt else "",
             boxes=self.boxes if card.box_prompt else (),
             points=self.points if card.point_prompt else (),
+            hair=self.hair and card.hair_prompt,
         )
 
     def keywords(self) -> dict[str, Any]:
@@ -70,6 +73,8 @@ class Prompts:
         if self.points:
             words["points"] = [(point.x, point.y) for point in self.points]
             words["labels"] = [INSIDE if point.keep else OUTSIDE for point in self.points]
+        if self.hair:
+            words["hair"] = True
         return words
 
 

@@ -51,6 +51,8 @@ class Key(StrEnum):
     SUGGEST = "suggest"
     ADD_BOX = "add_box"
     CLEAR = "clear"
+    FOLLOW_HAIR = "follow_hair"
+    """Prefix: one switch a page."""
     BOX = "box"
     """Prefix: one number an edge of a box."""
     POINT = "point"

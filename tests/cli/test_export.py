@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from arena.catalog import get_card
 from arena.cli.app import app
 from arena.errors import OptionError, WeightsNotFoundError
-from arena.models.lite import WEIGHTS, LiteSegmenter, normalise
+from arena.models.lite import WEIGHTS, LiteSegmenter
+from arena.models.torch_base import normalise
 from tests.models.random_weights import picture
 
 if TYPE_CHECKING:

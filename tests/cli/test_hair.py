@@ -7,10 +7,11 @@ from arena.errors import OptionError
 
 
 def test_hair_goes_to_the_models_that_follow_it() -> None:
-    told = prompts_for(["lite", "remback", "sam-vit-b"], boxes=["1,2,30,40"], hair=True)
+    told = prompts_for(["lite", "classic", "remback", "sam-vit-b"], boxes=["1,2,30,40"], hair=True)
     assert told["remback"] == {"boxes": [(1, 2, 30, 40)], "hair": True}
     assert told["sam-vit-b"] == {"boxes": [(1, 2, 30, 40)], "hair": True}
-    assert "lite" not in told
+    assert told["lite"] == {"hair": True}
+    assert "classic" not in told
     assert prompts_for(["remback"]) == {}
 
 
@@ -21,7 +22,7 @@ def test_hair_alone_tells_sam_nothing_of_where_to_look() -> None:
 
 def test_where_no_model_follows_hair_the_refinement_is_named_instead() -> None:
     with pytest.raises(OptionError, match="--refine hair"):
-        prompts_for(["lite"], hair=True)
+        prompts_for(["classic"], hair=True)
 
 
 def test_how_to_look_is_not_what_to_look_for() -> None:

@@ -192,11 +192,11 @@ def test_boxes_drawn_by_mouse_become_the_mask_where_they_were_drawn(chromium: Br
         # What was found in boxes that are gone does not pass for what is in the new ones.
         page.get_by_role("button", name="Delete box 1").click()
         expect_boxes(page, 1)
-        expect(page.get_by_text("What is drawn has changed since.")).to_be_visible(timeout=BUSY_MACHINE)
+        expect(page.get_by_text("What the model is told has changed since.")).to_be_visible(timeout=BUSY_MACHINE)
         screenshot(page, "draw-changed")
         run(page)
         wait_for_another(page, MASK, before)
-        expect(page.get_by_text("What is drawn has changed since.")).to_be_hidden(timeout=BUSY_MACHINE)
+        expect(page.get_by_text("What the model is told has changed since.")).to_be_hidden(timeout=BUSY_MACHINE)
         added = (pixels(page, MASK) - Photo.open(ASTRONAUT).rgb.astype(int))[..., 1]
         assert np.abs(inside(added, face)).mean() < 4
         assert inside(added, shuttle).mean() > 30

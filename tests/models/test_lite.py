@@ -14,6 +14,7 @@ from arena.models.lite import (
     SIDES,
     WEIGHTS,
     LiteSegmenter,
+    along_strands,
     segment_lite,
     surroundings,
     to_input,
@@ -216,3 +217,25 @@ def test_noise_and_plain_colours_are_nobody() -> None:
 def test_a_drawn_disc_is_nobody_either() -> None:
     mask = disc(200, 200)
     assert load_model("lite", "cpu").segment(Photo.from_array(painted(mask))).alpha.shape == (200, 200)
+
+
+def test_hair_is_followed_on_request() -> None:
+    photo = Photo.open(get_sample("astronaut").path)
+    model = load_model("lite", device="cpu")
+    plain, strands = model.segment(photo), model.segment(photo, hair=True)
+    assert strands.alpha.shape == plain.alpha.shape
+    # The same person, with another edge.
+    assert ((strands.alpha > 0.5) == (plain.alpha > 0.5)).mean() > 0.97
+    changed = np.abs(strands.alpha - plain.alpha) > 0.1
+    assert 0.001 < changed.mean() < 0.2
+    assert strands.found
+    assert plain.found
+
+
+def test_sure_logits_have_an_end() -> None:
+    alpha = scene(64, 64, (32, 32), 20)
+    rgb = painted(alpha)
+    refined = along_strands(alpha, rgb, rgb)
+    assert refined.dtype == np.float32
+    assert np.isfinite(refined).all()
+    assert np.abs(refined - alpha).mean() < 0.05

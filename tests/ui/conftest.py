@@ -21,13 +21,21 @@ if TYPE_CHECKING:
 @pytest.fixture
 def page(use_cards: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     use_cards(
-        make_card("disc", "DiscSegmenter", label="Disc"),
+        make_card("disc", "DiscSegmenter", label="Disc", hair_prompt=True),
         make_card("empty", "EmptySegmenter", label="Empty"),
         make_card("broken", "BrokenSegmenter", label="Broken"),
         make_card("slow", "SlowSegmenter", label="Slow", family="u2net"),
         make_card("absent", "", label="Absent"),
         make_card("u2net", "DiscSegmenter", label="U²-Net", family="u2net", repository="a/b", bytes=175_000_000),
-        make_card("boxes", "BoxSegmenter", label="Boxes", task=Task.PROMPTED, box_prompt=True, point_prompt=True),
+        make_card(
+            "boxes",
+            "BoxSegmenter",
+            label="Boxes",
+            task=Task.PROMPTED,
+            box_prompt=True,
+            point_prompt=True,
+            hair_prompt=True,
+        ),
         make_card("edges", "BoxSegmenter", label="Edges", task=Task.PROMPTED, box_prompt=True),
         make_card("blind", "EmptySegmenter", label="Blind", task=Task.PROMPTED, box_prompt=True),
         make_card("stuck", "BrokenSegmenter", label="Stuck", task=Task.PROMPTED, box_prompt=True),

@@ -48,6 +48,20 @@ def test_a_run_fills_one_column_a_model_and_failures_stay_in_theirs(page: AppTes
     assert not page.button(key=Key.RETRY.of(*digest_and_model(page, "broken"))).disabled
 
 
+def test_hair_is_followed_by_the_models_that_can(page: AppTest) -> None:
+    run_on_sample(page, "disc", "empty")
+    before = dict(memory(page).results)
+    page.toggle(key=Key.FOLLOW_HAIR.of(COMPARE)).set_value(True).run()
+    assert "A disc." in texts(page)
+    page.button(key=Key.RUN.of(COMPARE)).click()
+    until_done(page)
+    assert "A disc with hair." in texts(page)
+    # The other one cannot be told of it, so its result stands.
+    assert [key.model for key in memory(page).results if key not in before] == ["disc"]
+    page.button(key=Key.NO_MODELS).click().run()
+    assert not page.toggle
+
+
 def test_retry_runs_the_failed_model_alone(page: AppTest) -> None:
     run_on_sample(page, "disc", "broken")
     space = memory(page)

@@ -79,6 +79,18 @@ def test_the_button_says_what_is_missing(page: AppTest) -> None:
     assert "Few objects and small boxes work best" in texts(page)
 
 
+def test_hair_is_followed_where_a_model_can(drawing: AppTest) -> None:
+    stroke(drawing, [FIRST])
+    run(drawing)
+    assert matte(drawing).alpha.max() == 1
+    drawing.toggle(key=Key.FOLLOW_HAIR.of(DRAW)).set_value(True).run()
+    assert "What the model is told has changed since." in texts(drawing)
+    run(drawing)
+    assert matte(drawing).alpha.max() == pytest.approx(0.5)
+    choose_model(drawing, "edges")
+    assert not [toggle for toggle in drawing.toggle if toggle.key == Key.FOLLOW_HAIR.of(DRAW)]
+
+
 def test_a_point_to_keep_is_enough_for_a_model_that_takes_points(drawing: AppTest) -> None:
     stroke(drawing, points=[[100, 100, False]])
     assert drawing.button(key=Key.RUN.of(DRAW)).disabled

@@ -65,6 +65,15 @@ def test_one_portrait_takes_the_place_of_the_other(page: AppTest, photo: Photo) 
     assert [photo.name for photo in memory(page, REPLACE).at_hand.values()] == ["me"]
 
 
+def test_hair_is_followed_where_a_model_can(page: AppTest) -> None:
+    at_replace(page)
+    page.toggle(key=Key.FOLLOW_HAIR.of(REPLACE)).set_value(True).run()
+    run_sample(page)
+    assert "A disc with hair." in texts(page)
+    page.selectbox(key=Key.ONE_MODEL.of(REPLACE)).set_value("empty").run()
+    assert not [toggle for toggle in page.toggle if toggle.key == Key.FOLLOW_HAIR.of(REPLACE)]
+
+
 def test_a_run_shows_mask_and_picture_before_the_uploaded_background(page: AppTest) -> None:
     at_replace(page)
     red = encode(np.full((30, 50, 3), (250, 0, 0), np.uint8))

@@ -9,7 +9,7 @@ from arena.ui.sketch import Box, Point, Prompts, Sketch
 from tests.fakes import make_card
 
 BOX = Box(10, 20, 30, 40)
-ALL = Prompts("cat", (BOX,), (Point(5, 6, keep=True), Point(7, 8, keep=False)))
+ALL = Prompts("cat", (BOX,), (Point(5, 6, keep=True), Point(7, 8, keep=False)), hair=True)
 
 
 def test_each_model_is_told_what_it_listens_to() -> None:
@@ -17,12 +17,14 @@ def test_each_model_is_told_what_it_listens_to() -> None:
         "nothing": make_card("a", ""),
         "text": make_card("b", "", text_prompt=True),
         "boxes": make_card("c", "", box_prompt=True),
+        "hair": make_card("c", "", box_prompt=True, hair_prompt=True),
         "all": make_card("d", "", task=Task.PROMPTED, text_prompt=True, box_prompt=True, point_prompt=True),
     }
     words = {name: ALL.taken_by(card).keywords() for name, card in told.items()}
     assert words["nothing"] == {}
     assert words["text"] == {"prompt": "cat"}
     assert words["boxes"] == {"boxes": [(10, 20, 30, 40)]}
+    assert words["hair"] == {"boxes": [(10, 20, 30, 40)], "hair": True}
     assert words["all"] == {
         "prompt": "cat",
         "boxes": [(10, 20, 30, 40)],

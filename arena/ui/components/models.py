@@ -1,4 +1,4 @@
-"""One model out of several, with what it takes to run it."""
+"""One model out of several, with what it takes to run it; and what models are told about how to look."""
 
 from __future__ import annotations
 
@@ -47,3 +47,25 @@ def one_model_picker(space: Workspace, cards: Sequence[ModelCard], first: str) -
     if card.licence_notice:
         st.warning(card.licence_notice)
     return card
+
+
+def hair_switch(page: str, cards: Sequence[ModelCard]) -> bool:
+    """Let the user have strands of hair followed, if one of the chosen models can.
+
+    Args:
+        page: What the choice is remembered for.
+        cards: The chosen models.
+
+    Returns:
+        Whether it is wanted.
+    """
+    able = [card.label for card in cards if card.hair_prompt]
+    if not able:
+        return False
+    return st.toggle(
+        "Follow hair",
+        key=Key.FOLLOW_HAIR.of(page),
+        persist_state="session",
+        help=f"For {', '.join(able)}: a network in the box looks along the outline for strands, which makes a soft "
+        "matte and takes a moment longer",
+    )

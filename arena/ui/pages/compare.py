@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from arena.catalog import get_card
 from arena.devices import resolve_device
+from arena.ui.components.models import hair_switch
 from arena.ui.components.photos import photo_picker
 from arena.ui.components.run import run_section
 from arena.ui.components.sidebar import device_picker, model_picker, prompt_input
 from arena.ui.runs import shown_results
-from arena.ui.state import session
+from arena.ui.state import chosen_models, session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +30,10 @@ def page() -> None:
     with st.sidebar:
         st.header("What to run")
         device = resolve_device(device_picker())
+        # Before the long list of models, although it depends on what is ticked there.
+        hair = hair_switch(space.name, [get_card(model) for model in chosen_models()])
         models = model_picker()
-        prompts = prompt_input(models)
+        prompts = dataclasses.replace(prompt_input(models), hair=hair)
     st.title("Portrait Blur Arena")
     st.markdown(
         "See what each portrait segmentation model makes of your photo, side by side, and take the picture you like."

@@ -12,7 +12,7 @@ from arena.devices import resolve_device
 from arena.errors import ArenaError
 from arena.ui.components.boxes import sketch_rows
 from arena.ui.components.canvas import BOX, canvas, tool_picker
-from arena.ui.components.models import one_model_picker
+from arena.ui.components.models import hair_switch, one_model_picker
 from arena.ui.components.photos import photo_picker
 from arena.ui.components.run import run_section
 from arena.ui.components.sidebar import device_picker
@@ -48,10 +48,11 @@ def page() -> None:
     prompts = Prompts()
     for photo in photos:
         prompts = _drawing(space, photo, card)
+    prompts = dataclasses.replace(prompts, hair=hair_switch(space.name, [card]))
     run_section(space, "Run Segmentation", photos, [card.key], device, prompts, _lacking(prompts.taken_by(card), card))
     for key, result in shown_results(space):
         if key.prompts != prompts.taken_by(get_card(key.model)):
-            st.info("What is drawn has changed since. Below is what came of it before: run again to renew it.")
+            st.info("What the model is told has changed since. Below is what came of it before: run again to renew it.")
         _result(space, key, result)
 
 

@@ -9,11 +9,11 @@ import streamlit as st
 
 from arena.catalog import DEFAULT_MODEL, Task, get_card, list_models
 from arena.devices import resolve_device
-from arena.ui.components.models import one_model_picker
+from arena.ui.components.models import hair_switch, one_model_picker
 from arena.ui.components.photos import photo_picker
 from arena.ui.components.run import run_section
 from arena.ui.components.sidebar import device_picker
-from arena.ui.runs import shown_results
+from arena.ui.runs import ANY_PERSON, shown_results
 from arena.ui.state import session
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def page() -> None:
     # U²-Net first, then what runs at once, then the rest.
     cards.sort(key=lambda card: (card.key != FIRST_MODEL, card.needs_download))
     card = one_model_picker(space, cards, DEFAULT_MODEL)
-    run_section(space, "Run Background Replacement", photos, [card.key], device)
+    prompts = dataclasses.replace(ANY_PERSON, hair=hair_switch(space.name, [card]))
+    run_section(space, "Run Background Replacement", photos, [card.key], device, prompts)
     for key, result in shown_results(space):
         _result(space, key, result, scenery)
 
