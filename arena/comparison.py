@@ -7,7 +7,7 @@ import os
 import re
 import traceback
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeGuard
@@ -98,6 +98,17 @@ class Result:
     def seconds(self) -> float:
         """Inference alone."""
         return 0.0 if self.matte is None else self.matte.seconds
+
+    def failed(self, error: Exception) -> Result:
+        """What is left of this result when no picture could be made of it.
+
+        Args:
+            error: What stopped it.
+
+        Returns:
+            The same photo, model and times, without a matte.
+        """
+        return replace(self, matte=None, error=as_arena_error(error, get_card(self.model)))
 
     def summary(self) -> dict[str, Any]:
         """The numbers of this result as plain JSON values."""

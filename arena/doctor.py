@@ -53,6 +53,7 @@ _VARIABLES = (
     "ARENA_MAX_LOADED",
     "ARENA_MAX_MEGAPIXELS",
     "ARENA_CPU_DTYPE",
+    "ARENA_COMPILE",
 )
 
 
@@ -206,7 +207,12 @@ def _check_opencv() -> Check:
     """Two builds of OpenCV write the same folder: whichever came last is what runs."""
     builds = [
         f"{name} {_version(name)}"
-        for name in ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
+        for name in (
+            "opencv-python-headless",
+            "opencv-python",
+            "opencv-contrib-python",
+            "opencv-contrib-python-headless",
+        )
         if _version(name) != "missing"
     ]
     if len(builds) == 1:

@@ -12,7 +12,8 @@ import numpy as np
 
 from arena.catalog import get_card
 from arena.compose import Gradient, Plain, Transparent, blur_background, cutout, mask_overlay, replace_background
-from arena.finish import DEFAULT_KERNEL, Effect, Finish, finish_to_mapping, read_backdrop
+from arena.errors import OptionError
+from arena.finish import Effect, Finish, finish_to_mapping, read_backdrop
 from arena.matte import MatteKind
 from arena.photo import encode
 from arena.refine import feather, refine
@@ -163,8 +164,20 @@ class Subject:
 
     @property
     def left(self) -> bool:
-        """Whether the refinement, if there was one, has left a pixel that is more subject than not."""
-        return self._finish.refine.changes_nothing or bool((self.refined > 0.5).any())
+        """Whether a pixel is still more subject than not after the refinement, if one was before."""
+        return bool((self.refined > 0.5).any()) or not bool((self._matte.alpha > 0.5).any())
+
+    def check(self) -> None:
+        """See that the refinement leaves somebody.
+
+        Raises:
+            OptionError: It does not.
+        """
+        if not self.left:
+            raise OptionError(
+                f"The refinement leaves nobody in {self._photo.name}.",
+                "Make its steps smaller: opening, threshold, or growth below 0.",
+            )
 
     @cached_property
     def _alpha(self) -> Alpha:
@@ -235,31 +248,35 @@ def render_finish(photo: Photo, matte: Matte, finish: Finish = _AS_IS) -> Pixels
     return Subject(photo, matte, finish).picture(finish.effect)
 
 
-def render_blur(photo: Photo, matte: Matte, kernel: int = DEFAULT_KERNEL) -> Pixels:
+def render_blur(photo: Photo, matte: Matte, kernel: int | None = None, finish: Finish = _AS_IS) -> Pixels:
     """The photo with its background blurred.
 
     Args:
         photo: The photo.
         matte: Its matte.
-        kernel: Odd size of the Gaussian kernel in pixels of the photo, 1 (no blur) to 255.
+        kernel: Odd size of the Gaussian kernel in pixels of the photo, 1 (no blur) to 255; None: the finish's, 101
+            unless it says otherwise.
+        finish: How the matte is refined before; its effect does not count.
 
     Returns:
         uint8, H x W x 3.
     """
-    return render_finish(photo, matte, Finish(kernel=kernel))
+    finish = dataclasses.replace(finish, effect=Effect.BLUR, kernel=finish.kernel if kernel is None else kernel)
+    return render_finish(photo, matte, finish)
 
 
-def render_cutout(photo: Photo, matte: Matte) -> Pixels:
+def render_cutout(photo: Photo, matte: Matte, finish: Finish = _AS_IS) -> Pixels:
     """The subject alone, on transparency.
 
     Args:
         photo: The photo.
         matte: Its matte.
+        finish: How the matte is refined before; its effect does not count.
 
     Returns:
         uint8, H x W x 4, straight alpha; what was transparent in the file stays so.
     """
-    return render_finish(photo, matte, Finish(Effect.CUTOUT))
+    return render_finish(photo, matte, dataclasses.replace(finish, effect=Effect.CUTOUT))
 
 
 def render_replace(photo: Photo, matte: Matte, background: Backdrop | str | Path, finish: Finish = _AS_IS) -> Pixels:
@@ -325,10 +342,14 @@ def result_files(
 
     Yields:
         Path inside the result folder (``portrait/masks/classic.png``) and contents.
+
+    Raises:
+        OptionError: The refinement leaves nobody, or a setting does not fit the photo.
     """
     if result.photo is None or result.matte is None or not result.found:
         return
     subject = Subject(result.photo, result.matte, finish)
+    subject.check()
     for picture in pictures:
         yield f"{result.photo_name}/{picture}/{result.model}.png", subject.png(picture)
 

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from arena.catalog import get_card
 from arena.errors import DeviceError, ModelUnavailableError, OptionError, UnknownModelError
-from arena.evaluation import evaluate, face_box
+from arena.evaluation import contenders, evaluate, face_box
+from arena.evaluation.contenders import Boxes, Contender
 from arena.evaluation.journal import SIDE
 from arena.evaluation.sheet import GAP, TEXT
 from arena.metrics import bootstrap_interval, connectivity_error, gradient_error
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arena.evaluation import Report
+
+LITE, REMBACK = get_card("lite"), get_card("remback")
+"""The catalog's own cards, which tests replace."""
 
 
 @pytest.fixture(autouse=True)
@@ -179,6 +184,23 @@ def test_a_second_run_scores_only_what_is_new(data: Path, tmp_path: Path) -> Non
     StripeSegmenter.seen.clear()
     judge(data, "stripe-50", out=out, overwrite=True)
     assert len(StripeSegmenter.seen) == 3
+
+
+@pytest.mark.parametrize("change", ["precision", "box", "published"])
+def test_what_a_matte_depends_on_is_known(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = REMBACK if change == "published" else LITE
+    contender = Contender(card.key, card, None, Boxes.FACE)
+    file = tmp_path / "weights"
+    file.write_bytes(b"old")
+    monkeypatch.setattr(contenders, "BOXED", file)
+    monkeypatch.setattr(contenders, "location", lambda card: file)
+    before = contender.identity("cpu")
+    assert contender.identity("cpu") == before
+    if change == "precision":
+        monkeypatch.setenv("ARENA_CPU_DTYPE", "int8")
+    else:
+        file.write_bytes(b"other")
+    assert contender.identity("cpu") != before
 
 
 def test_other_options_are_other_scores(data: Path, tmp_path: Path) -> None:

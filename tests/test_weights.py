@@ -816,6 +816,23 @@ def put(path: Path, data: bytes) -> Path:
     return path
 
 
+@pytest.mark.parametrize("name", [f"{PLAIN.key}/{PLAIN.file}", PLAIN.file])
+def test_own_file_that_cannot_be_read_is_named(
+    own: Path, hub: HubEmulator, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = of(PLAIN, DATA)
+    path = put(own / name, DATA)
+
+    def refuse(*_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(digests, "digest", refuse)
+    with pytest.raises(WeightsNotFoundError) as caught:
+        fetched(card)
+    assert str(path) in caught.value.problem
+    assert "Permission denied" in caught.value.problem
+
+
 @pytest.mark.parametrize(
     "name",
     [

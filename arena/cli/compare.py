@@ -69,12 +69,16 @@ def compare(
     failures: list[tuple[str, ArenaError]] = []
     count = 0
     with model_bars(lambda key: get_card(key).label) as bars:
-        for result in run(find_photos(photos), keys, device=device, prompts=prompts, on_event=bars.show):
+        for segmented in run(find_photos(photos), keys, device=device, prompts=prompts, on_event=bars.show):
             count += 1
+            result = segmented
             # pymatting prints its warnings to where --json promises nothing but JSON.
             with redirect_stdout(sys.stderr):
-                for path, contents in result_files(result, finish, pictures):
-                    write_file(folder / path, contents)
+                try:
+                    for path, contents in result_files(result, finish, pictures):
+                        write_file(folder / path, contents)
+                except Exception as failure:  # noqa: BLE001 - one picture's failure must not end the comparison
+                    result = segmented.failed(failure)
             summary.add(result)
             if result.error is not None:
                 failures.append((_subject(result), result.error))

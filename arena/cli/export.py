@@ -52,6 +52,7 @@ def export(
     from arena.export.exporter import check_exportable, export_onnx  # noqa: PLC0415
 
     card = get_card(key)
+    checkpoint = checkpoint and checkpoint.expanduser()
     check_exportable(card, onnx)
     if checkpoint is None:
         print_licence_notices([key])

@@ -46,7 +46,13 @@ def _cards(keys: list[str], everything: bool) -> list[ModelCard]:
         raise OptionError("It is not clear what to fetch.", "Name models, or say --all.")
     if everything:
         return list_models(needs_download=True, available=True)
-    return [get_card(key) for key in dict.fromkeys(keys)]
+    from arena.models.pool import check_available  # noqa: PLC0415 - --help does not wait for it
+
+    cards = [get_card(key) for key in dict.fromkeys(keys)]
+    for card in cards:
+        # Not to download what nothing here can run.
+        check_available(card)
+    return cards
 
 
 def _fetch(card: ModelCard) -> None:

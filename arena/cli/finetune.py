@@ -151,12 +151,14 @@ def finetune(
 
     if result is None:
         raise OptionError("It is not clear where the run goes.", "Name a folder: --out RUN.")
+    if checkpoint and model:
+        raise OptionError("--checkpoint and --model both say what to begin with.", "Leave one of them out.")
     given: dict[str, Any] = {
         "data": tuple(data or ()),
         "validation": tuple(validation or ()),
         "prompts": prompts,
         "boxes": boxes,
-        "checkpoint": checkpoint,
+        "checkpoint": checkpoint and str(Path(checkpoint).expanduser()),
         "model": model,
         "epochs": epochs,
         "batch": batch,
@@ -173,8 +175,9 @@ def finetune(
         raise OptionError("It is not clear what to learn from.", "Name a folder that has photos/ and masks/ in it.")
     if not settings.checkpoint:
         print_licence_notices([settings.model])
-    with distributed() as first, training_bars(shown=first) as bars:
-        run = FinetuneRun(settings, result, own_device(resolve_device(device)), bars.count if first else None)
+    place = resolve_device(device)
+    with distributed(place) as first, training_bars(shown=first) as bars:
+        run = FinetuneRun(settings, result, own_device(place), bars.count if first else None)
         if first:
             print_skipped(run.survey.skipped)
             counts = len(run.survey.training), len(run.survey.validation)

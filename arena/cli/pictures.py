@@ -124,10 +124,7 @@ def _make(
     format_of(output, transparent=finish.is_transparent)
     photo, matte = _segment(source, model, device, prompts)
     subject = Subject(photo, matte, finish)
-    if not subject.left:
-        err.print(f"The refinement leaves nobody in {source.name}: nothing was written.", markup=False, soft_wrap=True)
-        err.print("  Make its steps smaller: opening, threshold, or growth below 0.", markup=False, soft_wrap=True)
-        raise typer.Exit(EXIT_FAILED)
+    subject.check()
     save(output, subject.picture(finish.effect), quality=quality, exif=photo.exif)
     _report(output, matte)
 

@@ -122,8 +122,9 @@ def lite(
     from arena.training.plan import SHIPPED_PLAN, LiteRun, read_plan  # noqa: PLC0415
 
     plan = read_plan(config or SHIPPED_PLAN)
-    with distributed() as first, training_bars(shown=first) as bars:
-        run = LiteRun(plan, folders, result, own_device(resolve_device(device)))
+    place = resolve_device(device)
+    with distributed(place) as first, training_bars(shown=first) as bars:
+        run = LiteRun(plan, folders, result, own_device(place))
         for stage in plan.stages:
             bars.announce(stage.name, stage.schedule.steps)
 
@@ -160,8 +161,9 @@ def hair(
     from arena.training.launch import distributed, own_device  # noqa: PLC0415
 
     plan = read_hair_plan(config or SHIPPED_PLAN)
-    with distributed() as first, training_bars(shown=first) as bars:
-        run = HairRun(plan, folders, result, own_device(resolve_device(device)))
+    place = resolve_device(device)
+    with distributed(place) as first, training_bars(shown=first) as bars:
+        run = HairRun(plan, folders, result, own_device(place))
         bars.announce("hair", plan.schedule.steps)
 
         def show(progress: Training) -> None:

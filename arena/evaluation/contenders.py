@@ -14,8 +14,11 @@ from arena.catalog import Task, get_card
 from arena.errors import ModelUnavailableError, OptionError
 from arena.evaluation import face_box
 from arena.matte import Matte
+from arena.models.lite import WEIGHTS as BOXED
 from arena.models.pool import load_adapter
+from arena.models.torch_base import wants_int8, working_dtype
 from arena.training.prompts import choose_prompt
+from arena.weights import location
 from arena.weights.digests import digest
 
 if TYPE_CHECKING:
@@ -88,19 +91,38 @@ class Contender:
             raise OptionError(f"There is no file {name or '(no name)'} for {card.label}.", "Say KEY=FILE, or KEY.")
         return cls(text, card, weights, boxes)
 
-    def identity(self) -> dict[str, Any]:
-        """All that its mattes depend on, photo and device aside, as plain JSON values.
+    def identity(self, device: str) -> dict[str, Any]:
+        """All that its mattes depend on, the photo aside, as plain JSON values.
+
+        It is known for good once the model is loaded: before, a published file without a checksum may not be there yet.
+
+        Args:
+            device: A resolved device.
 
         Raises:
             OptionError: Its file cannot be read.
         """
-        card = self.card
+        card, file = self.card, self._file()
         try:
-            weights = None if self.weights is None else digest(self.weights)
+            weights = None if file is None else digest(file)
         except OSError as error:
-            raise OptionError(f"{self.weights} cannot be read: {error.strerror or error}.") from error
-        published = [card.repository, card.revision, card.file, card.sha256]
-        return {"program": arena.__version__, "model": card.key, "weights": weights or published, "boxes": self.boxes}
+            raise OptionError(f"{file} cannot be read: {error.strerror or error}.") from error
+        return {
+            "program": arena.__version__,
+            "model": card.key,
+            "weights": weights or [card.repository, card.revision, card.file, card.sha256],
+            "boxes": self.boxes,
+            "device": device,
+            "precision": [str(working_dtype(device)[0]), wants_int8(device)],
+        }
+
+    def _file(self) -> Path | None:
+        """The file that decides: another one, that in the box, or a published one that has no checksum to go by."""
+        if self.weights is not None:
+            return self.weights
+        if self.card.key == "lite":
+            return BOXED
+        return location(self.card) if self.card.sha256 is None else None
 
     def load(
         self,

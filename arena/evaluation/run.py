@@ -215,20 +215,24 @@ class _Run:
         """What the journal has of a model, by picture."""
         if self._journal is None:
             return {}
-        settings = {"crop": self._crop, "as_mattes": self._as_mattes, "device": self._device}
-        identity = contender.identity() | settings
+        self._mark(contender)
         kept = {}
         for name in self._pairs:
-            contents = self._digest(name)
-            if contents is None:
-                continue
-            mark = fingerprint({**identity, "pair": contents})
-            self._marks[contender.name, name] = mark
-            row = self._journal.get(mark)
+            mark = self._marks.get((contender.name, name))
+            row = None if mark is None else self._journal.get(mark)
             if row is not None:
                 # The files may have had other names.
                 kept[name] = dataclasses.replace(row, picture=name, model=contender.name)
         return kept
+
+    def _mark(self, contender: Contender) -> None:
+        """Name what a model makes of each picture by all that it depends on."""
+        settings = {"crop": self._crop, "as_mattes": self._as_mattes}
+        identity = contender.identity(self._device) | settings
+        for name in self._pairs:
+            contents = self._digest(name)
+            if contents is not None:
+                self._marks[contender.name, name] = fingerprint({**identity, "pair": contents})
 
     def _digest(self, name: str) -> str | None:
         """What identifies a picture's contents; None if it cannot be read."""
@@ -241,12 +245,16 @@ class _Run:
 
     def _load(self, contender: Contender) -> Segmenter:
         total = len(self._pairs)
-        return contender.load(
+        segmenter = contender.load(
             self._device,
             self._pool,
             progress=lambda done: self._tell(Event(contender.name, Stage.DOWNLOADING, photos=total, download=done)),
             on_load=lambda: self._tell(Event(contender.name, Stage.LOADING, photos=total)),
         )
+        if self._journal is not None:
+            # What was just downloaded may be other than what was there.
+            self._mark(contender)
+        return segmenter
 
     def _attempt(self, contender: Contender, segmenter: Segmenter, name: str) -> Row | None:
         case = self._open(name)

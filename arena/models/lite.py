@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch.nn.functional as F
 
+from arena.devices import Stopwatch
 from arena.models.base import Prediction
 from arena.models.hair import SIDE as EDGE_SIDE
 from arena.models.hair import default_refiner, enlarge
@@ -112,7 +113,14 @@ class LiteSegmenter(TorchSegmenter):
         def look(rgb: Pixels) -> FloatArray:
             return look_twice(rgb, network)
 
-        alpha, peak = segment_lite(photo.rgb, look, along_strands if hair else along_colours)
+        def strands(alpha: FloatArray, small: Pixels, rgb: Pixels) -> FloatArray:
+            nonlocal seconds
+            with Stopwatch() as watch:
+                refined = along_strands(alpha, small, rgb)
+            seconds += watch.seconds
+            return refined
+
+        alpha, peak = segment_lite(photo.rgb, look, strands if hair else along_colours)
         return Prediction(alpha, seconds, self._notes, peak=peak)
 
 

@@ -184,9 +184,11 @@ class RembackSegmenter(SamBacked):
         # One at a time: twenty masks of a 12-megapixel photo would take a gigabyte together.
         for box in asked:
             answer = self.predictor.ask(boxes=box[None])
-            np.maximum(alpha, person_alpha(answer.logits[0].cpu().numpy(), photo.rgb, options), out=alpha)
+            with Stopwatch() as shaping:
+                np.maximum(alpha, person_alpha(answer.logits[0].cpu().numpy(), photo.rgb, options), out=alpha)
             scores += answer.scores.tolist()
-            seconds += answer.seconds
+            # Strands are followed by a network, too.
+            seconds += answer.seconds + (shaping.seconds if options.hair else 0)
         if not encoding:
             notes += (ENCODED_EARLIER,)
         if not alpha.any():

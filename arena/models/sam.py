@@ -100,9 +100,11 @@ def photo_logits(low_res: Tensor, inside: tuple[int, int], height: int, width: i
 
 
 class _Encoding(NamedTuple):
-    """A photo as the image encoder sees it."""
+    """A photo as the image encoder sees it, without the photo itself: others need not keep what a user took away."""
 
-    photo: Photo
+    digest: str
+    size: tuple[int, int]
+    """Width and height in pixels."""
     embedding: Tensor
     inside: tuple[int, int]
 
@@ -188,7 +190,7 @@ class SamPredictor:
         Raises:
             ArenaError: The result holds values that are no numbers.
         """
-        if self._encoding is not None and _same(self._encoding.photo, photo):
+        if self._encoding is not None and photo.digest and self._encoding.digest == photo.digest:
             return 0.0
         self._encoding = None  # two photos' embeddings need not be in memory at once
         pixels, inside = to_sam_input(photo.rgb, self.side)
@@ -203,7 +205,7 @@ class SamPredictor:
                 "Choose CPU as the device and run it again.",
                 f"not finite in {str(self.dtype).removeprefix('torch.')} on {self.device}",
             )
-        self._encoding = _Encoding(photo, embedding, inside)
+        self._encoding = _Encoding(photo.digest, photo.size, embedding, inside)
         return watch.seconds
 
     def ask(
@@ -225,13 +227,13 @@ class SamPredictor:
         """
         if self._encoding is None:
             raise OptionError("No photo was encoded.", "Call encode before ask.")
-        photo, embedding, inside = self._encoding
-        checked = checked_boxes(boxes, photo.width, photo.height)
-        places, kinds = checked_points(points, labels, photo.width, photo.height)
+        _, size, embedding, inside = self._encoding
+        checked = checked_boxes(boxes, *size)
+        places, kinds = checked_points(points, labels, *size)
         if not len(checked) and not (kinds == INSIDE).any():
             raise nothing_shown("SAM")
         # Not one factor: each side was rounded to whole pixels.
-        scale = np.array([inside[1] / photo.width, inside[0] / photo.height], np.float32)
+        scale = np.array([inside[1] / size[0], inside[0] / size[1]], np.float32)
         count = max(1, len(checked))
         spots = self._tensor(places * scale).expand(1, count, -1, -1) if len(places) else None
         signs = torch.as_tensor(kinds, device=self.device).expand(1, count, -1) if len(places) else None
@@ -253,7 +255,7 @@ class SamPredictor:
             # all other prompts there is one, from the token that the original takes for them.
             best = scores.argmax(dim=1, keepdim=True)
             masks, scores = masks.take_along_dim(best[..., None, None], dim=1), scores.take_along_dim(best, dim=1)
-        return Answer(masks, scores[:, 0].cpu(), inside, photo.size, watch.seconds)
+        return Answer(masks, scores[:, 0].cpu(), inside, size, watch.seconds)
 
     def _tensor(self, values: NDArray[np.float32]) -> Tensor:
         return torch.as_tensor(values, dtype=torch.float32, device=self.device)
@@ -301,13 +303,14 @@ class SamSegmenter(SamBacked):
         notes = [*self._notes, *([] if seconds else [ENCODED_EARLIER]), scores_in_words(scores, len(drawn))]
         with torch.inference_mode():
             logits = answer.merged().float().cpu().numpy()
-        alpha = refine_hair(logits, photo.rgb) if hair else (logits > MASK_THRESHOLD).astype(np.float32)
-        kind = MatteKind.ALPHA if hair else None
-        return Prediction(alpha, seconds + answer.seconds, tuple(notes), scores=tuple(scores), kind=kind)
-
-
-def _same(one: Photo, other: Photo) -> bool:
-    return one is other or (one.digest != "" and one.digest == other.digest)
+        seconds += answer.seconds
+        if not hair:
+            alpha = (logits > MASK_THRESHOLD).astype(np.float32)
+            return Prediction(alpha, seconds, tuple(notes), scores=tuple(scores))
+        with Stopwatch() as watch:
+            alpha = refine_hair(logits, photo.rgb)
+        kind = MatteKind.ALPHA
+        return Prediction(alpha, seconds + watch.seconds, tuple(notes), scores=tuple(scores), kind=kind)
 
 
 def _parts(count: int) -> Iterator[slice]:

@@ -1,4 +1,4 @@
-"""U²-Net, its human segmentation weights and its small variant, with their edge refined at the photo's size.
+"""U²-Net, its human segmentation weights and its small variant.
 
 Xuebin Qin et al., "U²-Net: Going Deeper with Nested U-Structure for Salient Object Detection", Pattern Recognition 106,
 2020, arXiv:2005.09007.
@@ -14,7 +14,7 @@ from arena.errors import CheckpointError
 from arena.models.base import Prediction
 from arena.models.torch_base import TorchSegmenter, place, to_input, to_photo
 from arena.nets import U2Net
-from arena.refine.options import PRESETS, RefineOptions, refine
+from arena.refine.options import RefineOptions, refine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,15 +28,14 @@ _WIDTH = "stage1.rebnconv1.conv_s1.weight"
 """A convolution that is 32 channels wide in the full network and 16 in the small one."""
 _VARIANTS: dict[int, Literal["full", "small"]] = {16: "small", 32: "full"}
 
-DEFAULT_REFINEMENT = PRESETS["u2net-classic"]
-
 
 class U2NetSegmenter(TorchSegmenter):
-    """Lanczos to 320 x 320, divided by the brightest sample as in the original, edge refined at the photo's size.
+    """Lanczos to 320 x 320, divided by the brightest sample as in the original.
 
     The original stretches each map to the full range, so that the noise of an empty scene becomes a mask. Here the
     probabilities stay as they are: whether anybody is there is decided on the raw map, a map below the threshold is not
-    refined, and none is stretched.
+    refined, and none is stretched. The edge is refined at the photo's size where that is asked for: the original
+    program's steps are the preset ``u2net-classic``.
     """
 
     resample = Image.Resampling.LANCZOS
@@ -60,7 +59,7 @@ class U2NetSegmenter(TorchSegmenter):
         self,
         photo: Photo,
         *,
-        refinement: RefineOptions | None = DEFAULT_REFINEMENT,
+        refinement: RefineOptions | None = None,
         **prompts: Any,  # noqa: ARG002
     ) -> Prediction:
         """Find what stands out.

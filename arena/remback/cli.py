@@ -90,7 +90,7 @@ def remback(
         ),
     ] = None,
     file_format: Annotated[
-        Format, typer.Option("--format", metavar="FORMAT", help="jpg, png or webp, for several images.")
+        Format, typer.Option("--format", metavar="FORMAT", help="jpg, png or webp, where --output_path names no file.")
     ] = "jpg",
     overwrite: Annotated[
         bool,
@@ -127,7 +127,7 @@ def remback(
     if several or (output_path is not None and (output_path.is_dir() or not output_path.suffix)):
         jobs = _batch(photos, output_path, file_format, debug_mask)
     else:
-        jobs = _single(photos[0], output_path, debug_mask)
+        jobs = _single(photos[0], output_path or Path(OUTPUT).with_suffix(f".{file_format}"), debug_mask)
         # Whoever names one image wants it now.
         overwrite = True
     if checkpoint is None and (overwrite or not all(job.done for job in jobs)):
@@ -157,11 +157,11 @@ def remback(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _single(photo: Path, output: Path | None, mask: Path | None) -> list[Job]:
+def _single(photo: Path, output: Path, mask: Path | None) -> list[Job]:
     from arena.photo import format_of  # noqa: PLC0415 - --help does not wait for Pillow
     from arena.remback.batch import Job, check_targets  # noqa: PLC0415
 
-    job = Job(photo, output or OUTPUT, mask)
+    job = Job(photo, output, mask)
     for path in (job.output, job.mask):
         if path is not None:
             format_of(path)
@@ -175,7 +175,7 @@ def _batch(photos: Sequence[Path], output: Path | None, file_format: Format, mas
     for folder, flag in ((output, "--output_path"), (masks, "--debug_mask")):
         if folder is not None and folder.suffix and not folder.is_dir():
             raise OptionError(
-                f"{flag} is {folder}, but there are several images.",
+                f"{flag} is {folder}, a file, but pictures go to a folder here.",
                 f"Name a folder, without a dot; the images in it become {file_format} files (--format).",
             )
     return plan(photos, output or FOLDER, f".{file_format}", masks)

@@ -67,17 +67,22 @@ class CutOut:
         if self.options.hair:
             rgb = self._colours(self.photo.rgb)
             white = Plain((WHITE, WHITE, WHITE))
-            return replace_background(rgb, self.alpha, white, foreground=estimate_foreground(rgb, self.alpha))
+            return replace_background(rgb, self.alpha, white, foreground=self._own(rgb))
         kept = self.alpha >= np.float32(self.options.alpha_cut)
         return np.where(kept[..., None], self._colours(self.photo.rgb), np.uint8(WHITE))
 
     def transparent(self) -> Pixels:
-        """The person alone.
+        """The person alone; with ``hair`` without the old background in what is half hair.
 
         Returns:
             uint8, H x W x 4, straight alpha; what was transparent in the file stays so.
         """
-        return cutout(self._colours(self.photo.straight_rgb), self.photo.cutout_alpha(self.alpha))
+        rgb = self._colours(self.photo.straight_rgb)
+        return cutout(self._own(rgb) if self.options.hair else rgb, self.photo.cutout_alpha(self.alpha))
+
+    def _own(self, rgb: Pixels) -> Pixels:
+        """The person's own colours where hair and background mix."""
+        return estimate_foreground(rgb, self.alpha)
 
     def save(self, path: str | os.PathLike[str]) -> Pixels:
         """Write the picture, with the photo's EXIF data.

@@ -23,7 +23,7 @@ from arena.nets.sam import config_of, to_segment_anything
 from arena.nets.state import unwrap
 from arena.training.augment import AugmentSettings
 from arena.training.curves import plot
-from arena.training.launch import is_first, part_of_work, wait_for_all
+from arena.training.launch import check_batch, is_first, wait_for_all
 from arena.training.pictures import DataError, find_pairs, read_pair
 from arena.training.prompts import Boxes, Prompt, choose_prompt, prompts_beside, read_prompts
 from arena.training.sam import LossWeights, SamRecipe, SamSettings
@@ -267,9 +267,7 @@ class FinetuneRun:
         """
         self.settings, self.out, self.device = settings, out, device
         self._report = report
-        _, parts = part_of_work()
-        if settings.batch % parts:
-            raise OptionError(f"A batch of {settings.batch} cannot be shared equally by {parts} processes.")
+        check_batch(settings.batch)
         # What is quickly seen to be wrong comes before what takes a while: a download, and a look at every picture.
         list_pairs(settings)
         self.checkpoint = self._weights()
@@ -316,10 +314,12 @@ class FinetuneRun:
         if self.settings.checkpoint:
             return Path(self.settings.checkpoint)
         card = get_card(self.settings.model)
+        # Before gigabytes have come for nothing.
+        if card.family != "sam":
+            raise OptionError(f"{card.label} is no SAM.", "Choose sam-vit-b, or name a file with --checkpoint.")
         report = self._reporter("weights")
         path = fetch(card, progress=report and (lambda state: report(state.done, state.total)))
-        if card.family != "sam" or path is None:
-            raise OptionError(f"{card.label} is no SAM.", "Choose sam-vit-b, or name a file with --checkpoint.")
+        assert path is not None  # noqa: S101 - for the type checker: every SAM of the catalog has a file
         return path
 
     def _begin(self) -> None:

@@ -12,13 +12,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arena.training.curves import plot
 from arena.training.hair import HairRecipe, HairSettings
-from arena.training.launch import is_first, wait_for_all
+from arena.training.launch import check_batch, is_first, wait_for_all
 from arena.training.pictures import find_pairs, read_samples
 from arena.training.plan import export
 from arena.training.tables import build, read_table
@@ -75,6 +75,7 @@ class HairRun:
             DataError: A folder cannot be used, or no matte is soft.
         """
         self.plan, self.out, self.device = plan, out, device
+        check_batch(plan.settings.batch)
         self.skipped: list[str] = []
         """Pictures that were not used, and why."""
         samples: list[Sample] = []
@@ -94,7 +95,11 @@ class HairRun:
         Returns:
             The file of weights: the averaged network in half precision.
         """
-        trainer = Trainer(self.recipe, self.plan.schedule, self.out, device=self.device, seed=self.plan.settings.seed)
+        settings = self.plan.settings
+        facts = {"settings": asdict(settings), "pictures": [subject.name for subject in self.recipe.training]}
+        trainer = Trainer(
+            self.recipe, self.plan.schedule, self.out, device=self.device, seed=settings.seed, facts=facts
+        )
         net = trainer.run(report)
         path = self.out / WEIGHTS
         if is_first():

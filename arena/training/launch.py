@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
 
+from arena.errors import OptionError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PATIENCE = timedelta(hours=6)
+"""How long processes wait for the first one, which alone looks through the pictures. A process that ends takes the
+others with it at once, so nobody waits in vain."""
+
 
 @contextmanager
-def distributed() -> Iterator[bool]:
+def distributed(device: str) -> Iterator[bool]:
     """Join the other processes, if ``torchrun`` started this one.
 
     Each process then works with its share of the cores, or with the GPU of its rank.
+
+    Args:
+        device: A resolved device: where the work is done.
 
     Yields:
         Whether this process is the one that reports and writes files.
@@ -25,12 +35,12 @@ def distributed() -> Iterator[bool]:
     if "RANK" not in os.environ:
         yield True
         return
-    if torch.cuda.is_available():
+    if device.startswith("cuda"):
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl")
+        dist.init_process_group("nccl", timeout=PATIENCE)
     else:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"])))
-        dist.init_process_group("gloo")
+        dist.init_process_group("gloo", timeout=PATIENCE)
     try:
         yield is_first()
     finally:
@@ -63,3 +73,17 @@ def wait_for_all() -> None:
 def part_of_work() -> tuple[int, int]:
     """Which part of the work is this process's, and how many there are."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def check_batch(size: int) -> None:
+    """See that every process gets the same part of a batch: gradients are averaged as if it did.
+
+    Args:
+        size: Of the batch.
+
+    Raises:
+        OptionError: It cannot be shared equally.
+    """
+    _, parts = part_of_work()
+    if size % parts:
+        raise OptionError(f"A batch of {size} cannot be shared equally by {parts} processes.")

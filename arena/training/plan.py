@@ -29,7 +29,7 @@ A source is named like the folder that it comes from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ from safetensors.torch import save_file
 
 from arena.errors import OptionError
 from arena.training.curves import plot
-from arena.training.launch import is_first, wait_for_all
+from arena.training.launch import check_batch, is_first, wait_for_all
 from arena.training.lite import LiteRecipe, LiteSettings, averaged, relabel
 from arena.training.pictures import DataError, find_pairs, read_samples
 from arena.training.tables import build, read_table
@@ -154,8 +154,11 @@ class LiteRun:
             DataError: A folder cannot be used, or one that the plan names was not given.
         """
         self.plan, self.out, self.device = plan, out, device
+        for stage in plan.stages:
+            check_batch(stage.batch)
         self.skipped: list[str] = []
         """Pictures that were not used, and why."""
+        self._dropped: dict[str, str] = {}
         self._clean: dict[str, list[Sample]] = {}
         self._held_out: dict[str, list[Sample]] = {}
         self._noisy: dict[str, list[Sample]] = {}
@@ -177,6 +180,14 @@ class LiteRun:
             ):
                 kept[name], skipped = read_samples(pairs)
                 self.skipped += skipped
+            if not self._clean[name]:
+                raise DataError(f"No picture of {folder} could be used.", "Give others.", "; ".join(self.skipped[:3]))
+        for stage in plan.stages:
+            if not self._validation(stage):
+                raise DataError(
+                    f"The stage {stage.name} has no picture to validate with.",
+                    "Give more pictures.",
+                )
 
     def run(self, report: Callable[[Stage, Progress], None] | None = None) -> Path:
         """Carry out all stages.
@@ -191,6 +202,7 @@ class LiteRun:
         results: dict[str, Path] = {}
         for number, stage in enumerate(self.plan.stages):
             before = results[stage.name] = self._run_stage(stage, self.plan.seed + number, before, report)
+        self.skipped += self._dropped.values()
         path = self.out / WEIGHTS
         if is_first():
             names = self.plan.average or (self.plan.stages[-1].name,)
@@ -201,9 +213,11 @@ class LiteRun:
         self, stage: Stage, seed: int, before: Path | None, report: Callable[[Stage, Progress], None] | None
     ) -> Path:
         settings = LiteSettings(seed, stage.batch, stage.large, str(before or ""), stage.views)
-        recipe = LiteRecipe(self._sources(stage, before), self._validation(stage), settings)
+        sources = self._sources(stage, before)
+        recipe = LiteRecipe(sources, self._validation(stage), settings)
         folder = self.out / stage.name
-        trainer = Trainer(recipe, stage.schedule, folder, device=self.device, seed=seed)
+        facts = {"stage": asdict(stage), "pictures": [[s.name for s in source.samples] for source in sources]}
+        trainer = Trainer(recipe, stage.schedule, folder, device=self.device, seed=seed, facts=facts)
         trainer.run(None if report is None else lambda progress: report(stage, progress))
         if is_first() and (folder / LOG).is_file():
             plot(folder / LOG, folder / "curves.png")
@@ -224,7 +238,8 @@ class LiteRun:
                 teacher = averaged(before).to(self.device).eval().requires_grad_(requires_grad=False)
                 completed, dropped = relabel(teacher, self._noisy[name], stage.relabel, torch.device(self.device))
                 samples += completed
-                self.skipped += dropped
+                # Two stages may drop the same picture, with other agreements: it is said once.
+                self._dropped |= {line.partition(":")[0]: line for line in dropped}
             samples = [sample for sample in samples if sample.name not in settings.leave_out]
             sources.append(Source(samples, settings.share, settings.seen))
         return sources

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import copy
 import csv
+import json
 import math
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -27,7 +28,7 @@ from arena.errors import ArenaError, OptionError
 from arena.training.launch import part_of_work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 type Batch = tuple[Tensor, ...]
@@ -107,7 +108,16 @@ class Progress:
 class Trainer:
     """Trains one network in one folder, resuming what it finds there."""
 
-    def __init__(self, recipe: Recipe, schedule: Schedule, folder: Path, *, device: str = "cpu", seed: int = 0) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        schedule: Schedule,
+        folder: Path,
+        *,
+        device: str = "cpu",
+        seed: int = 0,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
         """Build the network, or take up the run that is in the folder.
 
         Args:
@@ -116,12 +126,17 @@ class Trainer:
             folder: Where checkpoint and log are kept; made if it is not there.
             device: A resolved device.
             seed: Of the first weights; the recipe has its own for the data.
+            facts: What else decides what comes out, as plain values: a run goes on only with the same.
 
         Raises:
-            ArenaError: The folder holds a run of another schedule or network.
+            ArenaError: The folder holds a run of another schedule, seed, network or other facts.
         """
         self.recipe, self.schedule, self.folder, self.device = recipe, schedule, folder, device
         folder.mkdir(parents=True, exist_ok=True)
+        decisive = asdict(schedule)
+        # Not of the same bits, but of the same run: what was begun on a GPU may go on without one.
+        del decisive["precision"]
+        self._facts = json.dumps({"schedule": decisive, "seed": seed, **(facts or {})}, sort_keys=True)
         torch.manual_seed(seed)
         self.net = recipe.build().to(device)
         self.average: nn.Module = copy.deepcopy(self.net).requires_grad_(requires_grad=False)
@@ -286,6 +301,7 @@ class Trainer:
         if self.part:
             return
         state = {
+            "facts": self._facts,
             "step": self.step,
             "best": self.best,
             "since_best": self.since_best,
@@ -307,6 +323,11 @@ class Trainer:
     def _resume(self) -> None:
         path = self.folder / CHECKPOINT
         state = self._read(path)
+        if state.get("facts") != self._facts:
+            raise OptionError(
+                f"{self.folder} holds a run of other settings or pictures.",
+                "Name another folder, or take this one away.",
+            )
         try:
             self.net.load_state_dict(state["net"])
             self.average.load_state_dict(state["average"])

@@ -6,6 +6,7 @@ import io
 import zipfile
 from typing import TYPE_CHECKING
 
+from arena.errors import ArenaError
 from arena.render import EFFECT_PICTURES, Summary, result_files
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def results_zip(results: Iterable[Result], finish: Finish) -> bytes:
 
     Returns:
         A ZIP file: ``results/PHOTO/masks/KEY.png``, the effect's pictures as ``results/PHOTO/blurred/KEY.png``,
-        ``replaced`` or ``cutout``, and ``results/results.json``.
+        ``replaced`` or ``cutout``, and ``results/results.json``, which says what could not be made.
     """
     summary = Summary(finish)
     pictures: tuple[Picture, ...] = "masks", EFFECT_PICTURES[finish.effect]
@@ -35,8 +36,13 @@ def results_zip(results: Iterable[Result], finish: Finish) -> bytes:
         # PNG files are compressed already.
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
             for result in results:
-                summary.add(result)
-                for path, contents in result_files(result, finish, pictures):
-                    archive.writestr(f"{ROOT}/{path}", contents)
+                made = result
+                try:
+                    for path, contents in result_files(result, finish, pictures):
+                        archive.writestr(f"{ROOT}/{path}", contents)
+                except ArenaError as error:
+                    # The others are wanted all the same, and results.json says what is missing.
+                    made = result.failed(error)
+                summary.add(made)
             archive.writestr(f"{ROOT}/results.json", summary.to_json())
         return buffer.getvalue()

@@ -114,6 +114,13 @@ class Job:
             return fresh
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            # A page keeps its last run, which need not keep the photos.
+            self._orders = []
+
+    def _work(self) -> None:
         for order in self._orders:
             if self._stop.is_set():
                 self._note(Event(order.model, Stage.STOPPED, photos=len(order.photos)))

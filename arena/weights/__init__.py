@@ -159,7 +159,7 @@ def _supplied(card: ModelCard, check: Callable[[], None]) -> Path | None:
     if not folder.is_dir():
         raise failures.no_weights_folder(folder)
     for candidate in cache.named_candidates(card):
-        actual = digests.digest(candidate, check)
+        actual = _digest(card, candidate, check)
         if card.sha256 is not None and actual != card.sha256:
             raise failures.checksum(
                 card,
@@ -175,17 +175,21 @@ def _supplied(card: ModelCard, check: Callable[[], None]) -> Path | None:
         return None
     if card.sha256 is None:
         return None if cache.shares_file_name(card) else unnamed
-    if cache.size_of(unnamed) != card.bytes or digests.digest(unnamed, check) != card.sha256:
+    if cache.size_of(unnamed) != card.bytes or _digest(card, unnamed, check) != card.sha256:
         return None
     return unnamed
 
 
-def _verified(card: ModelCard, path: Path, expected: str | None, check: Callable[[], None]) -> Path:
-    """A file of the hub's cache, once its contents are known to be right."""
+def _digest(card: ModelCard, path: Path, check: Callable[[], None]) -> str:
     try:
-        actual = digests.digest(path, check)
+        return digests.digest(path, check)
     except OSError as error:
         raise failures.unreadable(card, path, error) from error
+
+
+def _verified(card: ModelCard, path: Path, expected: str | None, check: Callable[[], None]) -> Path:
+    """A file of the hub's cache, once its contents are known to be right."""
+    actual = _digest(card, path, check)
     if expected is None or actual == expected:
         return path
     size = cache.size_of(path)

@@ -175,7 +175,7 @@ def unreadable(card: ModelCard, path: Path, error: OSError) -> WeightsError:
     """A file is there, but cannot be read."""
     return WeightsNotFoundError(
         f"The weights of {card.label} cannot be read from {path}: {error.strerror or error}.",
-        "Make the file readable, or set HF_HOME to another folder.",
+        "Make the file readable, or set HF_HOME, or ARENA_WEIGHTS_DIR for files of your own, to another folder.",
     )
 
 

@@ -39,7 +39,9 @@ def load_tensors(path: Path | str) -> dict[str, torch.Tensor]:
     """
     path = Path(path)
     if not path.is_file():
-        raise WeightsNotFoundError(f"There is no file {path}.", "Fetch the model's weights again.")
+        raise WeightsNotFoundError(
+            f"There is no file {path}.", "Check its name; published weights come by `arena fetch`."
+        )
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _load_safetensors(path)
@@ -103,5 +105,5 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
     cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return CheckpointError(
         f"{path.name} is damaged or not what its name says: {cause.rstrip('.')}.",
-        "If it lies in ARENA_WEIGHTS_DIR, copy it anew; else delete it and run `arena fetch`.",
+        "If it is a file of your own, copy it anew; else delete it and run `arena fetch`.",
     )

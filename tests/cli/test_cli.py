@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from arena.cli.app import app
-from arena.errors import ArenaError
+from arena.errors import ArenaError, OptionError
 from arena.models.pool import unload
 from arena.photo import Photo, encode
 
@@ -92,8 +92,8 @@ def test_a_refinement_that_leaves_nobody_writes_nothing_and_says_so(picture: Pat
     config = tmp_path / "harsh.toml"
     config.write_text("[refine]\nopening = 99\nopening_iterations = 9\n", "utf-8")
     result = arena("cutout", picture, "-o", tmp_path / "out.png", "-m", "disc", "--config", config)
-    assert result.exit_code == 1
-    assert "The refinement leaves nobody in me.png: nothing was written." in result.stderr
+    assert isinstance(result.exception, OptionError)
+    assert "The refinement leaves nobody in me." in str(result.exception)
     assert not (tmp_path / "out.png").exists()
 
 
@@ -163,6 +163,25 @@ def test_models_lists_all_and_says_what_cannot_run() -> None:
     assert [card["key"] for card in cards] == ["disc"]
     assert cards[0]["available"] is True
     assert cards[0]["cached"] is True
+
+
+def test_a_picture_that_cannot_be_made_is_named_and_the_numbers_are_written(picture: Path, tmp_path: Path) -> None:
+    config = tmp_path / "harsh.toml"
+    config.write_text("[refine]\nopening = 99\nopening_iterations = 9\n", "utf-8")
+    out = tmp_path / "out"
+    result = arena("compare", picture, "-m", "disc", "-m", "empty", "--out", out, "--config", config)
+    assert result.exit_code == 1
+    assert "me, Disc" in result.stderr
+    assert "The refinement leaves nobody in me." in result.stderr
+    numbers = json.loads((out / "results.json").read_text())["photos"]["me"]
+    assert "leaves nobody" in numbers["disc"]["error"]
+    assert numbers["empty"]["error"] is None
+
+
+def test_what_this_build_cannot_run_is_not_fetched() -> None:
+    result = arena("fetch", "absent")
+    assert result.exit_code != 0
+    assert "not available in this build" in str(result.exception) + result.stderr
 
 
 def test_fetch_of_a_model_in_the_box_has_nothing_to_do() -> None:

@@ -17,7 +17,7 @@ from arena.nets import U2Net, load_state
 from arena.photo import Photo
 from arena.refine.edges import bilateral, soften
 from arena.refine.morphology import closing, opening
-from arena.refine.options import RefineOptions
+from arena.refine.options import PRESETS, RefineOptions
 from tests.models.random_weights import picture, random_state
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def test_the_edge_is_refined_at_the_photos_size_by_lengths_that_grow_with_it(seg
     photo = Photo.from_array(picture(2000, 1500))
     raw = segmenter.segment(photo, refinement=None).alpha
     assert raw.max() > CARD.presence_threshold
-    refined = segmenter.segment(photo).alpha
+    np.testing.assert_array_equal(segmenter.segment(photo).alpha, raw)
+    refined = segmenter.segment(photo, refinement=PRESETS["u2net-classic"]).alpha
     # Twice the lengths for 1000 pixels.
     expected = soften(closing(opening(bilateral(raw, 9, 0.15, 4.0), 5), 9), 1.4)
     np.testing.assert_array_equal(refined, expected)
@@ -99,7 +100,7 @@ def test_an_empty_scene_stays_empty(state: dict[str, Tensor], tmp_path: Path) ->
     path = tmp_path / "u2netp.pth"
     torch.save(state | {"outconv.bias": state["outconv.bias"] - 30}, path)
     photo = Photo.from_array(picture(300, 300))
-    matte = U2NetSegmenter.load(CARD, path, "cpu").segment(photo)
+    matte = U2NetSegmenter.load(CARD, path, "cpu").segment(photo, refinement=PRESETS["u2net-classic"])
     assert not matte.found
     assert matte.alpha.std() > 0
     assert matte.alpha.max() <= CARD.presence_threshold

@@ -56,6 +56,12 @@ def test_one_image_goes_to_output_jpg_and_is_made_anew_each_time(me: Path, tmp_p
     assert Photo.open(tmp_path / "output.jpg").size == (128, 128)
 
 
+def test_the_format_of_one_image_without_a_name_is_the_wanted_one(me: Path, tmp_path: Path) -> None:
+    done(me, "--format", "png")
+    assert np.asarray(Image.open(tmp_path / "output.png")).shape == (128, 128, 4)
+    assert not (tmp_path / "output.jpg").exists()
+
+
 def test_the_flags_its_users_know(me: Path, tmp_path: Path) -> None:
     checkpoint = tmp_path / "remback_v4.pth"
     checkpoint.write_bytes(b"")
@@ -123,7 +129,7 @@ def test_one_image_may_go_to_a_folder(me: Path, tmp_path: Path) -> None:
     [
         ((), "no image"),
         (("EMPTY",), "no picture in"),
-        (("ALBUM", "--output_path", "all.jpg"), "--output_path is all.jpg, but there are several images"),
+        (("ALBUM", "--output_path", "all.jpg"), "--output_path is all.jpg, a file, but pictures go to a folder here"),
         (("ALBUM", "--debug_mask", "mask.png"), "--debug_mask is mask.png"),
         (("ALBUM", "--output_path", "ALBUM"), "would be overwritten"),
         (("ME", "--output_path", "ME"), "would be overwritten"),

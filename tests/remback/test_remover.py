@@ -71,6 +71,18 @@ def test_a_format_with_transparency_keeps_a_real_alpha(ending: str, me: Path, tm
         np.testing.assert_array_equal(picture[..., :3], portrait(side=128))
 
 
+def test_hair_is_cut_out_in_its_own_colours() -> None:
+    rgb = portrait(side=128).copy()
+    rgb[:, :30] = (0, 255, 0)
+    cut = BackgroundRemover(options=RembackOptions(hair=True)).cut_out(rgb)
+    rgba = cut.transparent()
+    mixed = (cut.alpha > 0.1) & (cut.alpha < 0.9)
+    assert mixed.any()
+    # Where hair and background mix, the photo has both and the cut-out only one.
+    assert (rgba[mixed][:, :3] != rgb[mixed]).any()
+    np.testing.assert_array_equal(rgba[INSIDE][:3], rgb[INSIDE])
+
+
 def test_what_was_transparent_stays_so(tmp_path: Path) -> None:
     rgba = np.dstack([portrait(side=128), np.full((128, 128), 255, np.uint8)])
     rgba[40:45, 60:70, 3] = 0

@@ -12,6 +12,7 @@ from arena.metrics import iou
 from arena.models.lite import LiteSegmenter
 from arena.nets.lite import LiteNet
 from arena.photo import Photo
+from arena.training import launch
 from arena.training.lite import LiteRecipe, edge_weight, relabel
 from arena.training.pictures import DataError, Sample
 from arena.training.plan import SHIPPED_PLAN, LiteRun, mean_of, read_plan
@@ -51,6 +52,24 @@ seen = [0.5, 1.2]
 hold_out = false
 leave_out = ["0002"]
 """
+
+
+def test_a_batch_is_shared_equally(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "part_of_work", lambda: (0, 3))
+    folder = write_folder(tmp_path / "ccp", 6)
+    with pytest.raises(OptionError, match="2 cannot be shared equally by 3 processes"):
+        LiteRun(read_plan(write(tmp_path / "plan.toml")), [folder, folder], tmp_path / "run")
+
+
+def test_without_pictures_nothing_begins(tmp_path: Path) -> None:
+    plan = read_plan(write(tmp_path / "plan.toml"))
+    folders = [write_folder(tmp_path / "ccp", 3), write_folder(tmp_path / "near", 3)]
+    with pytest.raises(DataError, match="base has no picture to validate with"):
+        LiteRun(plan, folders, tmp_path / "run")
+    for photo in (tmp_path / "ccp" / "photos").iterdir():
+        photo.write_bytes(b"broken")
+    with pytest.raises(DataError, match="could be used"):
+        LiteRun(plan, folders, tmp_path / "run")
 
 
 def write(path: Path, text: str = TINY) -> Path:

@@ -353,7 +353,7 @@ from arena.training.finetune import FinetuneSettings, survey
 from arena.training.launch import distributed
 from arena.training.trainer import Trainer
 from tests.training.test_sam import recipe, schedule
-with distributed():
+with distributed("cpu"):
     pictures = survey(FinetuneSettings(data=(sys.argv[1],), boxes="mask"))
     Trainer(recipe(pictures, Path(sys.argv[2])), schedule(steps=3), Path(sys.argv[3])).run()
 """

@@ -96,6 +96,15 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     assert rows(tmp_path) == before
 
 
+def test_a_run_goes_on_with_the_same_settings_alone(tmp_path: Path) -> None:
+    Trainer(Line(), schedule(), tmp_path, facts={"pictures": ["a"]}).run()
+    for steps, seed, pictures in ((61, 0, ["a"]), (60, 1, ["a"]), (60, 0, ["b"])):
+        with pytest.raises(OptionError, match="other settings or pictures"):
+            Trainer(Line(), schedule(steps=steps), tmp_path, seed=seed, facts={"pictures": pictures})
+    # Begun on a GPU, ended without one.
+    assert Trainer(Line(), schedule(precision="bfloat16"), tmp_path, facts={"pictures": ["a"]}).ended
+
+
 def test_the_rate_rises_then_falls_to_nothing(tmp_path: Path) -> None:
     trainer = Trainer(Line(), schedule(steps=100), tmp_path)
     rates = [trainer.learning_rate(step) for step in range(100)]

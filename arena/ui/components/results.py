@@ -164,7 +164,8 @@ def show_outcome(space: Workspace, key: ResultKey, result: Result) -> bool:
     card = get_card(result.model)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.markdown(f"**{card.label}**", width="content")
-        st.badge(card.mask_kind, color="gray")
+        # Of this mask, which may be softer than the model's usual ones.
+        st.badge(result.matte.kind if result.matte else card.mask_kind, color="gray")
     if result.error is not None:
         st.error(f"Failed to run {card.label}: {plain(result.error.problem)}")
         if result.error.remedy:
@@ -180,7 +181,10 @@ def show_outcome(space: Workspace, key: ResultKey, result: Result) -> bool:
     for note in result.matte.notes if result.matte else ():
         st.caption(plain(note))
     if not result.found:
-        if key.prompts.drawn:
+        if key.prompts.text not in ("", runs.ANY_PERSON.text):
+            st.info(f"Nothing was found that is called {plain(key.prompts.text)}.")
+            st.caption("Try other words, or another model.")
+        elif key.prompts.drawn:
             st.info("Nothing was found there.")
             st.caption("Draw the box closer around the subject, or try another model.")
         else:
