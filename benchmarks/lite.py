@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import psutil
 
-from arena.catalog import get_card
+from arena.catalog import get_card, list_models
 from arena.evaluation import evaluate
 from arena.metrics import bootstrap_interval
 from arena.models.pool import load_adapter
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from arena.evaluation import Row
     from arena.models.base import Segmenter
+
+_KEYS = frozenset(card.key for card in list_models())
 
 
 def table(title: str, models: dict[str, list[Row]]) -> None:
@@ -102,7 +104,8 @@ def main() -> None:
     parser.add_argument("--no-classic", action="store_true")
     parser.add_argument("--each", action="store_true", help="print every picture's scores")
     arguments = parser.parse_args()
-    models = {"lite": f"lite={arguments.weights}" if arguments.weights else "lite"}
+    of = f"={arguments.weights}" if arguments.weights else ""
+    models = {"lite": f"lite{of}", "lite, following hair": f"lite+hair{of}"}
     if not arguments.no_classic:
         models["classic"] = "classic"
     mattes = evaluate(arguments.data / "mattes", models.values(), device="cpu")
@@ -122,7 +125,7 @@ def main() -> None:
                 print(row.picture, *(f"{row.scores[key]:.4f}" for key in ("iou", "boundary_iou", "mad", "gradient")))
     if not arguments.only_mattes:
         weights = {"lite": arguments.weights}
-        segmenters = {key: load_adapter(get_card(key), weights.get(key), "cpu") for key in models}
+        segmenters = {key: load_adapter(get_card(key), weights.get(key), "cpu") for key in models if key in _KEYS}
         photo = Photo.open(arguments.data / "mattes" / mattes.pictures[0])
         speed(segmenters, photo.rgb)
         memory(photo.rgb)

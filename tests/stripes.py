@@ -71,6 +71,16 @@ class PickySegmenter(StripeSegmenter):
         return super()._predict(photo, **prompts)
 
 
+class SoftSegmenter(StripeSegmenter):
+    """Sees nothing any more where it is to follow hair."""
+
+    prompts = frozenset({"hair"})
+
+    def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
+        prediction = super()._predict(photo)
+        return dataclasses.replace(prediction, alpha=prediction.alpha * 0) if prompts.get("hair") else prediction
+
+
 class BoxedSegmenter(StripeSegmenter):
     """Fills the boxes that it is told."""
 
@@ -90,6 +100,7 @@ def stripe_cards() -> list[ModelCard]:
         (make_card("stripe-40", ""), StripeSegmenter),
         (make_card("stripe-0", ""), StripeSegmenter),
         (make_card("picky-50", ""), PickySegmenter),
+        (make_card("soft-50", "", hair_prompt=True), SoftSegmenter),
         (make_card("boxed-0", "", task=Task.PROMPTED, box_prompt=True), BoxedSegmenter),
         (make_card("depth-0", "", task=Task.DEPTH), StripeSegmenter),
     ]

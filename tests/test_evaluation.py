@@ -257,6 +257,15 @@ def test_a_model_that_takes_boxes_is_told_those_of_the_face_or_of_the_mask(
     assert not report.skipped
 
 
+def test_hair_is_followed_by_who_is_told_to(data: Path) -> None:
+    report = judge(data, "soft-50", "soft-50+hair")
+    assert report.models == ("soft-50", "soft-50+hair")
+    assert values(report, "soft-50", "iou") == [1, 0.5, 50 / 80]
+    assert values(report, "soft-50+hair", "iou") == [0, 0, 0]
+    with pytest.raises(OptionError, match="does not follow hair"):
+        judge(data, "stripe-50+hair")
+
+
 def test_the_face_box_is_a_baseline_without_a_card_in_the_catalog(tmp_path: Path) -> None:
     photo = Photo.open(get_sample("astronaut").path)
     (left, top, right, bottom), *others = padded_boxes(choose_faces(find_faces(photo.rgb)), *photo.size)

@@ -38,8 +38,9 @@ def evaluate(
         typer.Option(
             "--model",
             "-m",
-            metavar="KEY[=FILE]",
-            help=f"A model, or other weights of it, or face-box; repeat for more. Default: {DEFAULT_MODEL}.",
+            metavar="KEY[+hair][=FILE]",
+            help="A model, one that follows hair (lite+hair), other weights of one, or face-box; repeat for more. "
+            f"Default: {DEFAULT_MODEL}.",
         ),
     ] = None,
     folder: Annotated[

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 NO_BOX = "There is no face to draw a box around."
 
+_HAIR = "+hair"
+"""After a key: strands are followed."""
+
 _WITHOUT_WEIGHTS = frozenset({"classic", face_box.CARD.key})
 """Keys of what has no file that could be another."""
 
@@ -52,20 +55,23 @@ class Contender:
     """One that takes part."""
 
     name: str
-    """As its user named it: ``KEY`` or ``KEY=FILE``."""
+    """As its user named it: ``KEY`` or ``KEY=FILE``, either with ``+hair`` after the key."""
     card: ModelCard
     """Its card, of the catalog or of the baseline."""
     weights: Path | None
     """The file after ``=``; None for the published weights."""
     boxes: Boxes
     """Where its boxes come from, if it takes them."""
+    hair: bool = False
+    """Whether it follows strands beyond its outline."""
 
     @classmethod
     def read(cls, text: str, boxes: Boxes) -> Self:
         """Understand how a user names one.
 
         Args:
-            text: A model key, or ``face-box``; ``KEY=FILE`` for other weights of the same network.
+            text: A model key, or ``face-box``; ``KEY=FILE`` for other weights of the same network; ``KEY+hair`` or
+                ``KEY+hair=FILE`` for one that is to follow strands.
             boxes: Where its boxes come from, if it takes them.
 
         Returns:
@@ -74,22 +80,26 @@ class Contender:
         Raises:
             UnknownModelError: No such model.
             ModelUnavailableError: This build cannot run it, or it gives no mattes of people.
-            OptionError: There is no such file, or a file for something that has no weights.
+            OptionError: There is no such file, or a file for something that has no weights, or it follows no hair.
         """
-        key, equals, name = text.partition("=")
+        whole, equals, name = text.partition("=")
+        key = whole.removesuffix(_HAIR)
+        hair = key != whole
         card = face_box.CARD if key == face_box.CARD.key else get_card(key)
         if not card.available:
             raise ModelUnavailableError(f"{card.label} is not available in this build.", "Choose another model.")
         if card.task not in (Task.PORTRAIT, Task.PROMPTED):
             raise ModelUnavailableError(f"{card.label} makes no matte from a photo alone.", "Choose another model.")
+        if hair and not card.hair_prompt:
+            raise OptionError(f"{card.label} does not follow hair.", f"Say {key} alone.")
         if not equals:
-            return cls(text, card, None, boxes)
+            return cls(text, card, None, boxes, hair)
         if key in _WITHOUT_WEIGHTS:
             raise OptionError(f"{card.label} has no weights that a file could hold.", f"Say {key} alone.")
         weights = Path(name).expanduser()
         if not weights.is_file():
             raise OptionError(f"There is no file {name or '(no name)'} for {card.label}.", "Say KEY=FILE, or KEY.")
-        return cls(text, card, weights, boxes)
+        return cls(text, card, weights, boxes, hair)
 
     def identity(self, device: str) -> dict[str, Any]:
         """All that its mattes depend on, the photo aside, as plain JSON values.
@@ -112,6 +122,7 @@ class Contender:
             "model": card.key,
             "weights": weights or [card.repository, card.revision, card.file, card.sha256],
             "boxes": self.boxes,
+            "hair": self.hair,
             "device": device,
             "precision": [str(working_dtype(device)[0]), wants_int8(device)],
         }
@@ -165,13 +176,14 @@ class Contender:
         Raises:
             ArenaError: As :meth:`arena.models.base.Segmenter.segment`.
         """
+        how = {"hair": True} if self.hair else {}
         if self.boxes is Boxes.MASK and self.card.box_prompt:
-            return segmenter.segment(case.photo, boxes=[_box_around(case)])
+            return segmenter.segment(case.photo, boxes=[_box_around(case)], **how)
         if self.card.task is not Task.PROMPTED:
-            return segmenter.segment(case.photo)
+            return segmenter.segment(case.photo, **how)
         boxes = face_box.face_boxes(case.photo)
         if len(boxes):
-            return segmenter.segment(case.photo, boxes=boxes)
+            return segmenter.segment(case.photo, boxes=boxes, **how)
         empty = np.zeros(case.truth.shape, np.float32)
         return Matte(empty, self.card.mask_kind, self.card.key, device=segmenter.device, notes=(NO_BOX,))
 

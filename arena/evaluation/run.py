@@ -65,8 +65,9 @@ def evaluate(
         data: A folder of photos and masks, or an index or table of them, as
             :func:`arena.training.pictures.find_pairs` reads it. A truth of nothing but 0 and 1 is scored as a mask,
             any other as a matte too.
-        models: Model keys, ``"KEY=FILE"`` for other weights of that model, and ``"face-box"`` for the baseline of the
-            padded face's box as the whole mask. The others are compared with the first.
+        models: Model keys, ``"KEY=FILE"`` for other weights of that model, ``"KEY+hair"`` for one that is to follow
+            hair, and ``"face-box"`` for the baseline of the padded face's box as the whole mask. The others are
+            compared with the first.
         out: Folder for the scores, their summary, the report and the sheet of the worst pictures. What it has of an
             earlier run with the same models, options and pictures is not computed again. None writes nothing.
         split: Which pictures: see :class:`Split`.
