@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arena.catalog import InputSize, ModelCard
-    from arena.nets import BEN2, BiRefNet, LiteNet, U2Net
+    from arena.nets import BEN2, BiRefNet, U2Net
+    from arena.nets.lite import LiteNets
     from arena.photo import Photo
 
-    type Network = BiRefNet | BEN2 | U2Net | LiteNet
+    type Network = BiRefNet | BEN2 | U2Net | LiteNets
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Red, green, blue; of samples from 0 to 1."""
@@ -250,16 +251,16 @@ class CompiledNet(nn.Module):
         """What the user should know, once compiling has failed."""
         self._compiled = torch.compile(net)
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, *which: int) -> Tensor:
         """What the network makes of ``pixels``."""
         if not self.note:
             try:
-                return cast("Tensor", self._compiled(pixels))
+                return cast("Tensor", self._compiled(pixels, *which))
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - compilers fail in every way, and there is another way to go
                 self.note = f"torch.compile failed ({type(error).__name__}), so it ran without."
-        return cast("Tensor", self.net(pixels))
+        return cast("Tensor", self.net(pixels, *which))
 
 
 def cpu_has_bfloat16() -> bool:
@@ -335,10 +336,15 @@ class TorchSegmenter(Segmenter):
         Raises:
             CheckpointError: The file's tensors do not fit the network.
         """
-        state = unwrap(load_tensors(weights))
+        state = cls._unpack(unwrap(load_tensors(weights)))
         with torch.device("meta"):
             net = cls._build(card, state)
         return load_state(net, state, dtype=dtype).eval().requires_grad_(requires_grad=False)
+
+    @staticmethod
+    def _unpack(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The network's tensors from those of the file; most files hold them as they are."""
+        return state
 
     @staticmethod
     @abstractmethod
@@ -350,11 +356,12 @@ class TorchSegmenter(Segmenter):
         """The part of a network whose linear layers take most of its time; None if 8 bits have nothing to win."""
         return None
 
-    def _run(self, pixels: Tensor) -> tuple[Tensor, float]:
+    def _run(self, pixels: Tensor, *which: int) -> tuple[Tensor, float]:
         """The forward pass.
 
         Args:
             pixels: float32, 1 x 3 x H x W, normalised.
+            *which: Of a network made of several, the one that looks.
 
         Returns:
             float32, 1 x 1 x H x W, what the network returns; and the seconds that it took.
@@ -365,7 +372,7 @@ class TorchSegmenter(Segmenter):
         # The network itself reduces the precision: parts of it want the picture in full.
         ready = pixels.to(self.device)
         with torch.inference_mode(), Stopwatch(self.device) as watch:
-            result: Tensor = self.net(ready)
+            result: Tensor = self.net(ready, *which)
         # A matte of NaN would look like a picture without anybody in it.
         if not torch.isfinite(result).all():
             raise ArenaError(

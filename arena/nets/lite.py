@@ -10,13 +10,16 @@ values a cell of half the size, which are the four pixels of it (Shi et al., "ES
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arena.nets.layers import fold_batch_norm, make_conv
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 WIDTHS = (16, 32, 64, 112, 160)
 """Channels of the encoder's levels, at a half to a thirty-second of the picture's size."""
@@ -30,6 +33,11 @@ HEADS = 4
 """Of the attention at the coarsest level."""
 EXPANSION = 3
 """How many times wider an inverted residual is inside."""
+
+_NETWORKS = "networks."
+"""Before the number of each network in a file of several."""
+_SCALE = ".scale"
+"""After the name of a weight of 8 bits: what its output channels are multiplied by."""
 
 
 class ConvNorm(nn.Module):
@@ -216,3 +224,104 @@ class LiteNet(nn.Module):
             if isinstance(part, ConvNorm):
                 part.fold()
         return self.to(memory_format=torch.channels_last)
+
+
+class LiteNets(nn.Module):
+    """One or several :class:`LiteNet`: trained apart, they make different mistakes, and their mean makes fewer.
+
+    Lakshminarayanan et al., "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles", NeurIPS 2017.
+    """
+
+    def __init__(self, count: int = 1) -> None:
+        """Build them with random weights.
+
+        Args:
+            count: How many, at least 1.
+        """
+        super().__init__()
+        self.networks = nn.ModuleList(LiteNet() for _ in range(count))
+
+    def forward(self, x: Tensor, which: int | None = None) -> Tensor:
+        """Logits of the matte.
+
+        Args:
+            x: As in :meth:`LiteNet.forward`.
+            which: The network that looks, counted on from the first after the last; None: all do, and the mean counts.
+
+        Returns:
+            N x 1 x H x W; a sigmoid makes them alpha.
+        """
+        if which is not None:
+            logits: Tensor = self.networks[which % len(self.networks)](x)
+            return logits
+        return torch.stack([net(x) for net in self.networks]).mean(dim=0)
+
+    def prepare(self) -> Self:
+        """Make them ready for inference; see :meth:`LiteNet.prepare`.
+
+        Returns:
+            Itself.
+        """
+        for net in self.networks.children():
+            cast("LiteNet", net).prepare()
+        return self.eval()
+
+
+def pack(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Networks' tensors as one file holds them: a single one's in half precision, several ones' in 8 bits.
+
+    Args:
+        states: Tensors of each network by name.
+
+    Returns:
+        Tensors by the names that :func:`unpack` knows, without what only training needs.
+    """
+    packed: dict[str, Tensor] = {}
+    for number, state in enumerate(states):
+        prefix = f"{_NETWORKS}{number}." if len(states) > 1 else ""
+        for name, tensor in state.items():
+            if name.startswith(LiteNet.training_only):
+                continue
+            if ".norm." in name or tensor.ndim < 2:
+                # Variances of a normalisation may be beyond half precision, and are few.
+                packed[prefix + name] = tensor.contiguous()
+            elif len(states) == 1:
+                packed[name] = tensor.half().contiguous()
+            else:
+                # Symmetric, with a scale for each output channel (Krishnamoorthi, arXiv:1806.08342).
+                scale = (tensor.float().flatten(1).abs().amax(dim=1) / 127).clamp(min=torch.finfo(torch.float32).tiny)
+                shaped = scale.view(-1, *[1] * (tensor.ndim - 1))
+                packed[prefix + name] = (tensor.float() / shaped).round().to(torch.int8).contiguous()
+                packed[prefix + name + _SCALE] = scale
+    return packed
+
+
+def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of :class:`LiteNets` from those of a file.
+
+    Args:
+        packed: What :func:`pack` gave, or the tensors of a single :class:`LiteNet`.
+
+    Returns:
+        Tensors by name; those of 8 bits are float32 again.
+    """
+    state: dict[str, Tensor] = {}
+    for name, tensor in packed.items():
+        if name.startswith(LiteNet.training_only) or (name.endswith(_SCALE) and name.removesuffix(_SCALE) in packed):
+            continue
+        scale = packed.get(name + _SCALE)
+        whole = tensor if scale is None else tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
+        state[name if name.startswith(_NETWORKS) else f"{_NETWORKS}0.{name}"] = whole
+    return state
+
+
+def count_networks(state: Mapping[str, Tensor]) -> int:
+    """How many networks' tensors these are.
+
+    Args:
+        state: As :func:`unpack` gives it.
+
+    Returns:
+        At least 1.
+    """
+    return max((int(name.split(".")[1]) for name in state if name.startswith(_NETWORKS)), default=0) + 1

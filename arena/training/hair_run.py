@@ -103,7 +103,7 @@ class HairRun:
         net = trainer.run(report)
         path = self.out / WEIGHTS
         if is_first():
-            export(net.state_dict(), path)
+            export([net.state_dict()], path)
             if (self.out / LOG).is_file():
                 plot(self.out / LOG, self.out / "curves.png")
         wait_for_all()

@@ -3,7 +3,7 @@
 ::
 
     seed = 0
-    average = ["base", "closer"]
+    networks = [["base", "closer"]]
 
     [[stages]]
     name = "base"
@@ -37,6 +37,7 @@ import torch
 from safetensors.torch import save_file
 
 from arena.errors import OptionError
+from arena.nets.lite import pack
 from arena.training.curves import plot
 from arena.training.launch import check_batch, is_first, wait_for_all
 from arena.training.lite import LiteRecipe, LiteSettings, averaged, relabel
@@ -83,6 +84,11 @@ class Stage:
     schedule: Schedule = field(default_factory=Schedule)
     views: ViewSettings = field(default_factory=ViewSettings)
     sources: Mapping[str, SourceSettings] = field(default_factory=dict)
+    fresh: bool = False
+    """Begin from nothing instead of where the stage before ended: another network."""
+    seed: int = -1
+    """Of the views, and of a fresh network's weights; below 0 it is counted on from the plan's, so that no stage sees
+    the views of another."""
     batch: int = 16
     large: float = 1.0
     """Sides of the views, as a multiple of the recipe's."""
@@ -96,16 +102,19 @@ class Plan:
 
     stages: tuple[Stage, ...]
     seed: int = 0
-    """Of the first stage; the others count on from it, so that none sees the views of another."""
-    average: tuple[str, ...] = ()
-    """The stages whose weights are averaged in the end; empty takes the last one's. Stages that start from each other
-    lie in one valley, and its middle makes fewer mistakes than its rim (Wortsman et al., "Model soups", ICML 2022)."""
+    """Of the first stage; the others count on from it."""
+    networks: tuple[Sequence[str], ...] = ()
+    """For each network of the result the stages whose weights are averaged; empty makes one network, the last stage's.
+    Stages that start from each other lie in one valley, and its middle makes fewer mistakes than its rim (Wortsman et
+    al., "Model soups", ICML 2022)."""
 
     def __post_init__(self) -> None:
         names = {stage.name for stage in self.stages}
         if len(names) < len(self.stages):
             raise OptionError("Two stages have the same name.")
-        if unknown := [name for name in self.average if name not in names]:
+        if not all(isinstance(stages, (list, tuple)) and stages for stages in self.networks):
+            raise OptionError("networks is a list of lists of stages.")
+        if unknown := [name for stages in self.networks for name in stages if name not in names]:
             raise OptionError(f"There is no stage {unknown[0]!r} to be averaged.", f"Stages are {', '.join(names)}.")
 
 
@@ -125,7 +134,7 @@ def read_plan(path: Path) -> Plan:
     stages = table.pop("stages", None)
     if not isinstance(stages, list) or not stages:
         raise OptionError(f"{path} has no [[stages]].")
-    parts = {"stages": tuple(_stage(entry) for entry in stages), "average": tuple(table.pop("average", ()))}
+    parts = {"stages": tuple(_stage(entry) for entry in stages), "networks": tuple(table.pop("networks", ()))}
     return build(Plan, table | parts, path.name)
 
 
@@ -196,17 +205,18 @@ class LiteRun:
             report: Told of the progress.
 
         Returns:
-            The file of weights: the averaged network in half precision.
+            The file of weights: one network in half precision, several in 8 bits.
         """
         before: Path | None = None
         results: dict[str, Path] = {}
         for number, stage in enumerate(self.plan.stages):
-            before = results[stage.name] = self._run_stage(stage, self.plan.seed + number, before, report)
+            seed = stage.seed if stage.seed >= 0 else self.plan.seed + number
+            before = results[stage.name] = self._run_stage(stage, seed, None if stage.fresh else before, report)
         self.skipped += self._dropped.values()
         path = self.out / WEIGHTS
         if is_first():
-            names = self.plan.average or (self.plan.stages[-1].name,)
-            export(mean_of([results[name] for name in names]), path)
+            networks = self.plan.networks or ([self.plan.stages[-1].name],)
+            export([mean_of([results[name] for name in stages]) for stages in networks], path)
         return path
 
     def _run_stage(
@@ -261,21 +271,15 @@ def mean_of(checkpoints: Sequence[Path]) -> dict[str, torch.Tensor]:
     }
 
 
-def export(state: Mapping[str, torch.Tensor], path: Path) -> Path:
-    """Write a network's tensors as they are shipped: without what only training needs, in half precision.
+def export(states: Sequence[Mapping[str, torch.Tensor]], path: Path) -> Path:
+    """Write networks' tensors as they are shipped; see :func:`arena.nets.lite.pack`.
 
     Args:
-        state: Tensors by name.
+        states: Tensors of each network by name.
         path: The safetensors file.
 
     Returns:
         ``path``.
     """
-    kept = {
-        # Variances of a normalisation may be beyond half precision, and are few.
-        name: (tensor if ".norm." in name or tensor.ndim < 2 else tensor.half()).contiguous()
-        for name, tensor in state.items()
-        if not name.startswith("side.")
-    }
-    save_file(kept, path)
+    save_file(pack(states), path)
     return path

@@ -15,6 +15,7 @@ from arena.models.lite import (
     WEIGHTS,
     LiteSegmenter,
     along_strands,
+    presence,
     segment_lite,
     surroundings,
     to_input,
@@ -96,6 +97,19 @@ def test_a_few_bright_pixels_are_nobody() -> None:
     rgb[100:104, 100:104] = (250, 0, 0)
     _, peak = segment_lite(rgb, red)
     assert peak < 0.5
+
+
+def test_somebody_large_who_is_mostly_doubt_is_nobody() -> None:
+    sure = scene(100, 100, (50, 50), 35)
+    assert presence(sure) == 1
+    # A sure core in a wide veil.
+    doubt = np.maximum(scene(100, 100, (50, 50), 19), np.float32(0.4) * scene(100, 100, (50, 50), 40))
+    assert presence(doubt) < 0.9
+    # Somebody small is soft all over, and still somebody; a spot in a veil is not.
+    small = np.maximum(scene(100, 100, (50, 50), 10), np.float32(0.4) * scene(100, 100, (50, 50), 16))
+    assert presence(small) == 1
+    spot = np.maximum(scene(100, 100, (50, 50), 10), np.float32(0.4) * scene(100, 100, (50, 50), 35))
+    assert presence(spot) < 0.9
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (7, 3), (31, 33)])

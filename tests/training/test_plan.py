@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from arena.catalog import get_card
 from arena.errors import OptionError
 from arena.metrics import iou
 from arena.models.lite import LiteSegmenter
-from arena.nets.lite import LiteNet
+from arena.nets.lite import LiteNet, count_networks, unpack
 from arena.photo import Photo
 from arena.training import launch
-from arena.training.lite import LiteRecipe, edge_weight, relabel
+from arena.training.lite import LiteRecipe, averaged, edge_weight, relabel
 from arena.training.pictures import DataError, Sample
 from arena.training.plan import SHIPPED_PLAN, LiteRun, mean_of, read_plan
 from arena.training.views import Source
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 TINY = """
 seed = 3
-average = ["base", "more"]
+networks = [["base", "more"]]
 
 [[stages]]
 name = "base"
@@ -91,7 +92,8 @@ def test_the_plan_of_the_shipped_weights_can_be_read() -> None:
         ("seen = [0.5, 1.2]", "seen = [2.0, 1.0]", "seen"),
         ('name = "more"', 'name = "base"', "same name"),
         ("seed = 3", "seed =", "TOML"),
-        ('"base", "more"]', '"base", "mor"]', "mor"),
+        ('"base", "more"]]', '"base", "mor"]]', "mor"),
+        ('[["base", "more"]]', '["base"]', "list of lists"),
     ],
 )
 def test_a_mistake_in_a_plan_is_named(tmp_path: Path, old: str, new: str, named: str) -> None:
@@ -119,6 +121,26 @@ def test_a_plan_becomes_weights_that_the_segmenter_loads(tmp_path: Path) -> None
     assert matte.alpha.shape == (240, 160)
     again = LiteRun(plan, folders, tmp_path / "out").run()
     assert again.read_bytes() == weights.read_bytes()
+
+
+def test_a_fresh_stage_begins_another_network_beside_the_first(tmp_path: Path) -> None:
+    text = TINY.replace('[["base", "more"]]', '[["base"], ["more"]]').replace(
+        "relabel = 0.05", "fresh = true\nseed = 3"
+    )
+    plan = read_plan(write(tmp_path / "plan.toml", text))
+    folders = [write_folder(tmp_path / "ccp", 14), write_folder(tmp_path / "near", 5)]
+    weights = LiteRun(plan, folders, tmp_path / "out").run()
+    state = unpack(load_file(weights))
+    assert count_networks(state) == 2
+    nets = LiteSegmenter.read(get_card("lite"), weights)
+    ends = [averaged(tmp_path / "out" / name / "checkpoint.pt").state_dict() for name in ("base", "more")]
+    for number, end in enumerate(ends):
+        name = "levels.0.0.conv.weight"
+        kept = nets.state_dict()[f"networks.{number}.{name}"]
+        torch.testing.assert_close(kept, end[name], atol=2e-3, rtol=0)
+    # Of the same seed, it begins with the same weights: two steps later they are still near, as no stage's end is.
+    assert not torch.equal(ends[0][name], ends[1][name])
+    torch.testing.assert_close(ends[0][name], ends[1][name], atol=2e-2, rtol=0)
 
 
 def test_the_weights_are_the_mean_of_the_stages_that_the_plan_names(tmp_path: Path) -> None:
