@@ -93,7 +93,11 @@ def test_both_layouts_give_the_same_network(tmp_path: Path) -> None:
     original = load_tensors(sam_tiny.save_segment_anything(tmp_path / "sam.pth"))
     assert not is_segment_anything(transformers)
     assert is_segment_anything(original)
-    assert torch.equal(answer(load_sam(transformers)), answer(load_sam(original)))
+    one, other = load_sam(transformers), load_sam(original)
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name]), name
+    # Of the same numbers: one file is mapped and the other read, and how memory is aligned decides the last bit.
+    torch.testing.assert_close(answer(one), answer(other), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("absent", [POSITIONS, POSITIONS_AGAIN])
