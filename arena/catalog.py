@@ -154,7 +154,7 @@ CARDS: tuple[ModelCard, ...] = (
         label="Arena Lite",
         family="lite",
         task=Task.PORTRAIT,
-        summary="Our own small network, in the box: people from close-up to full length in a blink, with no download. "
+        summary="Our own small networks, in the box: people from close-up to full length in a blink, with no download. "
         "What people hold can go missing, and fine hair is softer than the large models have it.",
         training_data="Clothing Co-Parsing (street portraits); eight photographs of P3M",
         licence="Apache-2.0",

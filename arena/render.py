@@ -162,18 +162,13 @@ class Subject:
         """The matte after its refinement."""
         return refined_alpha(self._photo.rgb, self._matte.alpha, self._finish.refine)
 
-    @property
-    def left(self) -> bool:
-        """Whether a pixel is still more subject than not after the refinement, if one was before."""
-        return bool((self.refined > 0.5).any()) or not bool((self._matte.alpha > 0.5).any())
-
     def check(self) -> None:
-        """See that the refinement leaves somebody.
+        """See that the refinement leaves a pixel that is more subject than not, if there was one before.
 
         Raises:
             OptionError: It does not.
         """
-        if not self.left:
+        if not (self.refined > 0.5).any() and (self._matte.alpha > 0.5).any():
             raise OptionError(
                 f"The refinement leaves nobody in {self._photo.name}.",
                 "Make its steps smaller: opening, threshold, or growth below 0.",

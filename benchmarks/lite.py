@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import psutil
 
-from arena.catalog import get_card, list_models
+from arena.catalog import get_card
 from arena.evaluation import evaluate
 from arena.metrics import bootstrap_interval
 from arena.models.pool import load_adapter
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from arena.evaluation import Row
     from arena.models.base import Segmenter
-
-_KEYS = frozenset(card.key for card in list_models())
 
 
 def table(title: str, models: dict[str, list[Row]]) -> None:
@@ -125,7 +123,9 @@ def main() -> None:
                 print(row.picture, *(f"{row.scores[key]:.4f}" for key in ("iou", "boundary_iou", "mad", "gradient")))
     if not arguments.only_mattes:
         weights = {"lite": arguments.weights}
-        segmenters = {key: load_adapter(get_card(key), weights.get(key), "cpu") for key in models if key in _KEYS}
+        segmenters: dict[str, Segmenter] = {
+            key: load_adapter(get_card(key), weights.get(key), "cpu") for key in ("lite", "classic") if key in models
+        }
         photo = Photo.open(arguments.data / "mattes" / mattes.pictures[0])
         speed(segmenters, photo.rgb)
         memory(photo.rgb)

@@ -58,7 +58,7 @@ def remback(
             metavar="PATH",
             show_default=False,
             help="A .jpg (white background), .png or .webp (transparent); for several images a folder. "
-            f"Default: {OUTPUT}, or the folder {FOLDER}.",
+            f"Default: {OUTPUT}, or the folder {FOLDER}; --format gives another ending.",
         ),
     ] = None,
     checkpoint: Annotated[
@@ -127,7 +127,7 @@ def remback(
     if several or (output_path is not None and (output_path.is_dir() or not output_path.suffix)):
         jobs = _batch(photos, output_path, file_format, debug_mask)
     else:
-        jobs = _single(photos[0], output_path or Path(OUTPUT).with_suffix(f".{file_format}"), debug_mask)
+        jobs = _single(photos[0], output_path or OUTPUT.with_suffix(f".{file_format}"), debug_mask)
         # Whoever names one image wants it now.
         overwrite = True
     if checkpoint is None and (overwrite or not all(job.done for job in jobs)):
