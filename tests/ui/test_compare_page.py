@@ -59,7 +59,8 @@ def test_hair_is_followed_by_the_models_that_can(page: AppTest) -> None:
     # The other one cannot be told of it, so its result stands.
     assert [key.model for key in memory(page).results if key not in before] == ["disc"]
     page.button(key=Key.NO_MODELS).click().run()
-    assert not page.toggle
+    # It stays in its place, so that the list below it does.
+    assert page.toggle(key=Key.FOLLOW_HAIR.of(COMPARE)).disabled
 
 
 def test_retry_runs_the_failed_model_alone(page: AppTest) -> None:

@@ -88,7 +88,7 @@ def test_hair_is_followed_where_a_model_can(drawing: AppTest) -> None:
     run(drawing)
     assert matte(drawing).alpha.max() == pytest.approx(0.5)
     choose_model(drawing, "edges")
-    assert not [toggle for toggle in drawing.toggle if toggle.key == Key.FOLLOW_HAIR.of(DRAW)]
+    assert drawing.toggle(key=Key.FOLLOW_HAIR.of(DRAW)).disabled
 
 
 def test_a_point_to_keep_is_enough_for_a_model_that_takes_points(drawing: AppTest) -> None:

@@ -71,7 +71,7 @@ def test_hair_is_followed_where_a_model_can(page: AppTest) -> None:
     run_sample(page)
     assert "A disc with hair." in texts(page)
     page.selectbox(key=Key.ONE_MODEL.of(REPLACE)).set_value("empty").run()
-    assert not [toggle for toggle in page.toggle if toggle.key == Key.FOLLOW_HAIR.of(REPLACE)]
+    assert page.toggle(key=Key.FOLLOW_HAIR.of(REPLACE)).disabled
 
 
 def test_a_run_shows_mask_and_picture_before_the_uploaded_background(page: AppTest) -> None:

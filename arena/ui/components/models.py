@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from arena.catalog import list_models
 from arena.ui.state import Key
 from arena.weights import is_cached
 from arena.wording import format_bytes
@@ -57,15 +58,17 @@ def hair_switch(page: str, cards: Sequence[ModelCard]) -> bool:
         cards: The chosen models.
 
     Returns:
-        Whether it is wanted.
+        Whether it is wanted, and by a model that can.
     """
     able = [card.label for card in cards if card.hair_prompt]
-    if not able:
-        return False
-    return st.toggle(
+    offered = [card.label for card in list_models() if card.hair_prompt]
+    # It stays where it is when no model can: a list below it would jump under the pointer that unticks one.
+    wanted: bool = st.toggle(
         "Follow hair",
         key=Key.FOLLOW_HAIR.of(page),
+        disabled=not able,
         persist_state="session",
-        help=f"For {', '.join(able)}: a network in the box looks along the outline for strands, which makes a soft "
-        "matte and takes a moment longer",
+        help=f"For {', '.join(able or offered)}: a network in the box looks along the outline for strands, which makes "
+        "a soft matte and takes a moment longer",
     )
+    return wanted and bool(able)
