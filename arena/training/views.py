@@ -54,6 +54,16 @@ class ViewSettings:
     """Things stand about that stick out and are nobody; in most of the pictures without anybody, if it is above 0."""
     bystanders: float = 0.0
     """People who do not belong to the subject are behind it, smaller or out of focus."""
+    statues: float = 0.0
+    """Figures all of one colour stand about, smaller than the subject and as sharp, and are nobody."""
+    hue: float = 0.0
+    """Colours of the background are turned, and half as often those of the subject: clothes nobody wore there."""
+    bend: float = 0.0
+    """Everything is bent as by rubber: bodies and poses that nobody had."""
+    focus: float = 0.0
+    """An exchanged background is no sharper than a subject that had to be enlarged: portraits are not the other way."""
+    sharpen: float = 0.0
+    """Outlines are overdone, as telephones do."""
     noise: float = 0.3
     blur: float = 0.15
     compression: float = 0.2
@@ -110,38 +120,64 @@ class Views:
             if chance.things and rng.random() < 0.75:
                 rgb = self._add_things(rng, rgb)
             return self._develop(rng, rgb), np.zeros((height, width), np.float32)
-        rgb, alpha = self._subject(rng, size, chance.large_turn)
+        rgb, alpha, enlarged = self._subject(rng, size, chance.large_turn)
+        rgb, alpha = self._change_subject(rng, rgb, alpha)
+        if rng.random() < chance.exchange:
+            # The old background still shines through the rim of a binary mask, so the rim is given up.
+            alpha = np.asarray(cv2.GaussianBlur(cv2.erode(alpha, np.ones((3, 3))), (0, 0), 0.7), dtype=np.float32)
+            background = self._background(rng, size)
+            if enlarged > 1.2 and _happens(rng, chance.focus):
+                sigma = rng.uniform(0.3, 0.6) * enlarged
+                background = np.asarray(cv2.GaussianBlur(background, (0, 0), sigma), dtype=np.uint8)
+            rgb = _blend(rgb, background, alpha)
+        elif rng.random() < chance.defocus:
+            rgb = _blend(rgb, _defocus(rgb, alpha, rng.uniform(1.0, 6.0)), alpha)
+        rgb = self._change_background(rng, rgb, alpha)
+        if rng.random() < chance.second:
+            rgb, alpha = self._add_second(rng, rgb, alpha)
+        return self._develop(rng, rgb), alpha
+
+    def _change_subject(self, rng: Generator, rgb: Pixels, alpha: FloatArray) -> tuple[Pixels, FloatArray]:
+        """Another pose, another face, other colours, another light."""
+        chance = self.settings
+        if _happens(rng, chance.bend):
+            rgb, alpha = _bend(rng, rgb, alpha)
         if rng.random() < chance.smear:
             rgb = _smear_face(rng, rgb, alpha)
+        if _happens(rng, chance.hue / 2):
+            rgb = _blend(_turn_hue(rng, rgb), rgb, alpha)
         if rng.random() < 0.3:
             # Subject and background under a light of their own, so that brightness does not tell them apart.
             rgb = _blend(relight(rng, rgb), rgb, alpha)
         if rng.random() < chance.silhouette:
             rgb = _blend((rgb * rng.uniform(0.03, 0.3)).astype(np.uint8), rgb, alpha)
-        if rng.random() < chance.exchange:
-            # The old background still shines through the rim of a binary mask, so the rim is given up.
-            alpha = np.asarray(cv2.GaussianBlur(cv2.erode(alpha, np.ones((3, 3))), (0, 0), 0.7), dtype=np.float32)
-            rgb = _blend(rgb, self._background(rng, size), alpha)
-        elif rng.random() < chance.defocus:
-            rgb = _blend(rgb, _defocus(rgb, alpha, rng.uniform(1.0, 6.0)), alpha)
-        # No draw where there are none, so that plans from before there were any give the same views.
-        if chance.bystanders and rng.random() < chance.bystanders:
+        return rgb, alpha
+
+    def _change_background(self, rng: Generator, rgb: Pixels, alpha: FloatArray) -> Pixels:
+        """Other colours, and who and what stands there and is none of the subject."""
+        chance = self.settings
+        if _happens(rng, chance.hue):
+            rgb = _blend(rgb, _turn_hue(rng, rgb), alpha)
+        if _happens(rng, chance.bystanders):
             rgb = _blend(rgb, self._add_bystanders(rng, rgb), alpha)
-        if chance.things and rng.random() < chance.things:
+        if _happens(rng, chance.statues):
+            rgb = _blend(rgb, self._add_statues(rng, rgb), alpha)
+        if _happens(rng, chance.things):
             rgb = _blend(rgb, self._add_things(rng, rgb), alpha)
         if rng.random() < chance.letters:
             rgb = _blend(rgb, _letter(rng, rgb.copy()), alpha)
-        if rng.random() < chance.second:
-            friend, shape = self._subject(rng, size, 0.0)
-            shape = np.asarray(cv2.GaussianBlur(cv2.erode(shape, np.ones((3, 3))), (0, 0), 0.7), dtype=np.float32)
-            # Behind or before the first one.
-            if rng.random() < 0.5:
-                shape = shape * (1 - alpha)
-            rgb = _blend(friend, rgb, shape)
-            alpha = alpha + shape - alpha * shape
-        return self._develop(rng, rgb), alpha
+        return rgb
 
-    def _subject(self, rng: Generator, size: tuple[int, int], large_turn: float) -> tuple[Pixels, FloatArray]:
+    def _add_second(self, rng: Generator, rgb: Pixels, alpha: FloatArray) -> tuple[Pixels, FloatArray]:
+        """Put somebody beside the subject who belongs to it, behind or before the first one."""
+        friend, shape, _ = self._subject(rng, (rgb.shape[1], rgb.shape[0]), 0.0)
+        shape = np.asarray(cv2.GaussianBlur(cv2.erode(shape, np.ones((3, 3))), (0, 0), 0.7), dtype=np.float32)
+        if rng.random() < 0.5:
+            shape = shape * (1 - alpha)
+        return _blend(friend, rgb, shape), alpha + shape - alpha * shape
+
+    def _subject(self, rng: Generator, size: tuple[int, int], large_turn: float) -> tuple[Pixels, FloatArray, float]:
+        """RGB, alpha, and how many times larger than in the photograph they are."""
         sample, source = self._pick(rng)
         return _warp(sample, rng, size, large_turn, source.seen)
 
@@ -177,12 +213,22 @@ class Views:
             left = int(rng.integers(-shape.shape[1] // 2, width - shape.shape[1] // 2 + 1))
             # Heads are at about one height in a street, feet anywhere below the frame.
             top = round(height * rng.uniform(0.0, max(0.05, min(0.6, 1 - share))))
-            shift = np.array([[1, 0, left], [0, 1, top]], np.float32)
-            layer, cover = (cv2.warpAffine(part, shift, (width, height)) for part in (figure, shape))
-            # Blurred with its colours weighted by its matte: what surrounds it does not shine in.
-            weighted = np.asarray(cv2.GaussianBlur(layer * cover[..., None], (0, 0), blur), dtype=np.float32)
-            cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), blur), dtype=np.float32)
-            rgb = (np.clip(weighted + rgb * (1 - cover[..., None]), 0, 255) + 0.5).astype(np.uint8)
+            rgb = _paste(rgb, figure, shape, (left, top), blur)
+        return rgb
+
+    def _add_statues(self, rng: Generator, rgb: Pixels) -> Pixels:
+        """Put one or two figures of stone, bronze or wood into a picture."""
+        height, width = rgb.shape[:2]
+        for _ in range(int(rng.integers(1, 3))):
+            share = float(np.exp(rng.uniform(np.log(0.25), np.log(0.9))))
+            figure, shape = self._figure(rng, round(share * height))
+            grey = np.asarray(cv2.cvtColor(figure, cv2.COLOR_RGB2GRAY), dtype=np.float32)[..., None]
+            stone = np.float32(rng.uniform(90, 255)) + rng.normal(0, 25, 3).astype(np.float32)
+            figure = np.clip(grey * stone / 255 + rng.standard_normal(grey.shape) * 8, 0, 255).astype(np.uint8)
+            # The upper part stands before the frame's lower border, or all of it somewhere.
+            left = int(rng.integers(-shape.shape[1] // 2, width - shape.shape[1] // 2 + 1))
+            top = round(height * rng.uniform(0.1, 1 - 0.4 * share))
+            rgb = _paste(rgb, figure, shape, (left, top), rng.uniform(0.3, 1.0))
         return rgb
 
     def _figure(self, rng: Generator, height: int) -> tuple[Pixels, FloatArray]:
@@ -238,6 +284,10 @@ class Views:
             rgb = np.clip(grey + amount * (rgb - grey), 0, 255).astype(np.uint8)
         if rng.random() < chance.blur:
             rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), rng.uniform(0.4, 1.6)), dtype=np.uint8)
+        if _happens(rng, chance.sharpen):
+            soft = np.asarray(cv2.GaussianBlur(rgb, (0, 0), rng.uniform(0.6, 2.0)), dtype=np.uint8)
+            overdone = rng.uniform(0.3, 1.5)
+            rgb = np.asarray(cv2.addWeighted(rgb, 1 + overdone, soft, -overdone, 0), dtype=np.uint8)
         if rng.random() < chance.noise:
             grain = rng.standard_normal(rgb.shape, dtype=np.float32) * np.float32(rng.uniform(1, 12))
             rgb = np.clip(rgb + grain, 0, 255).astype(np.uint8)
@@ -247,10 +297,18 @@ class Views:
         return rgb
 
 
+def _happens(rng: Generator, chance: float) -> bool:
+    """Without a draw for what never happens, so that plans from before there was such a change give the same views."""
+    return chance > 0 and rng.random() < chance
+
+
 def _warp(
     sample: Sample, rng: Generator, size: tuple[int, int], large_turn: float, shown: tuple[float, float]
-) -> tuple[Pixels, FloatArray]:
-    """A part of a photograph, from a face that fills the frame to somebody small in it, turned and mirrored."""
+) -> tuple[Pixels, FloatArray, float]:
+    """A part of a photograph, from a face that fills the frame to somebody small in it, turned and mirrored.
+
+    Returns RGB, alpha, and how many times larger than in the photograph they are.
+    """
     width, height = size
     left, top, right, bottom = sample.box
     tall = bottom - top
@@ -287,7 +345,44 @@ def _warp(
         cv2.warpAffine(part, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         for part in (rgb, alpha)
     ]
-    return np.asarray(out[0], dtype=np.uint8), np.asarray(out[1], dtype=np.float32) / np.float32(255)
+    return np.asarray(out[0], dtype=np.uint8), np.asarray(out[1], dtype=np.float32) / np.float32(255), scale
+
+
+def _bend(rng: Generator, rgb: Pixels, alpha: FloatArray) -> tuple[Pixels, FloatArray]:
+    """Move everything by a smooth random field (Simard et al., "Best Practices for CNNs", ICDAR 2003)."""
+    height, width = alpha.shape
+    cells = int(rng.integers(3, 7))
+    # Neighbouring cells never change places: the finer the field, the less it moves.
+    reach = rng.uniform(0.05, 0.22) / cells
+    field = (rng.standard_normal((cells, cells, 2)) * reach).astype(np.float32)
+    smooth = np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC))
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    at = columns + smooth[..., 0] * np.float32(width), rows + smooth[..., 1] * np.float32(height)
+    bent = [cv2.remap(part, at[0], at[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101) for part in (rgb, alpha)]
+    return np.asarray(bent[0], dtype=np.uint8), np.asarray(bent[1], dtype=np.float32)
+
+
+_TO_CHROMA = np.array([[0.299, 0.587, 0.114], [0.5, -0.4187, -0.0813], [-0.1687, -0.3313, 0.5]])
+"""Brightness and two differences of colour from RGB (ITU-R BT.601)."""
+
+
+def _turn_hue(rng: Generator, rgb: Pixels) -> Pixels:
+    """All colours turned around grey by one angle."""
+    angle = rng.uniform(-np.pi, np.pi)
+    turn = np.eye(3)
+    turn[1:, 1:] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return np.asarray(cv2.transform(rgb, np.linalg.inv(_TO_CHROMA) @ turn @ _TO_CHROMA), dtype=np.uint8)
+
+
+def _paste(rgb: Pixels, figure: Pixels, shape: FloatArray, place: tuple[int, int], blur: float) -> Pixels:
+    """Put a cut-out figure with its upper left corner at a place of a picture, blurred."""
+    height, width = rgb.shape[:2]
+    shift = np.array([[1, 0, place[0]], [0, 1, place[1]]], np.float32)
+    layer, cover = (cv2.warpAffine(part, shift, (width, height)) for part in (figure, shape))
+    # Blurred with its colours weighted by its matte: what surrounds it does not shine in.
+    weighted = np.asarray(cv2.GaussianBlur(layer * cover[..., None], (0, 0), blur), dtype=np.float32)
+    cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), blur), dtype=np.float32)
+    return (np.clip(weighted + rgb * (1 - cover[..., None]), 0, 255) + 0.5).astype(np.uint8)
 
 
 def _head_column(sample: Sample) -> float:

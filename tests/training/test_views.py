@@ -72,6 +72,68 @@ def test_bystanders_are_behind_the_subject_and_none_of_it(people: list[Source]) 
     assert seen > 10
 
 
+def test_statues_are_behind_the_subject_of_one_colour_and_none_of_it(people: list[Source]) -> None:
+    plain, views = Views(people, PLAIN), Views(people, dataclasses.replace(PLAIN, statues=1.0))
+    seen = 0
+    for seed in range(20):
+        before, _ = plain(chance(seed), 128, 96)
+        rgb, alpha = views(chance(seed), 128, 96)
+        assert ((rgb[..., 0].astype(int) > rgb[..., 2])[alpha > 0.98]).mean() > 0.99
+        outside = alpha < 0.02
+        # The ground is blue: what is grey there was put there.
+        grey = [(np.ptp(picture.astype(int), axis=2)[outside] < 60).sum() for picture in (before, rgb)]
+        seen += int(grey[1] > grey[0] + 100)
+    assert seen > 10
+
+
+def test_bent_photo_and_matte_still_fit(people: list[Source]) -> None:
+    plain, views = Views(people, PLAIN), Views(people, dataclasses.replace(PLAIN, bend=1.0))
+    moved = []
+    for seed in range(20):
+        rgb, alpha = views(chance(seed), 128, 96)
+        red = rgb[..., 0].astype(int) > rgb[..., 2]
+        assert red[alpha > 0.98].mean() > 0.99
+        assert red[alpha < 0.02].sum() <= 0.01 * (alpha < 0.02).sum()
+        moved.append(np.abs(alpha - plain(chance(seed), 128, 96)[1]).mean())
+    assert np.median(moved) > 0.01
+
+
+def test_a_turned_hue_changes_colours_and_not_the_matte(people: list[Source]) -> None:
+    plain, views = Views(people, PLAIN), Views(people, dataclasses.replace(PLAIN, hue=1.0))
+    turned = 0
+    for seed in range(20):
+        rgb, alpha = views(chance(seed), 96, 96)
+        np.testing.assert_array_equal(alpha, plain(chance(seed), 96, 96)[1])
+        outside = alpha < 0.02
+        turned += int(outside.sum() > 200 and (rgb[outside].argmax(axis=1) != 2).mean() > 0.5)
+    assert turned > 4
+
+
+def test_a_background_is_no_sharper_than_an_enlarged_subject() -> None:
+    close = [Source(samples(4), seen=(0.12, 0.15))]
+    chances = dataclasses.replace(PLAIN, exchange=1.0, invented=1.0)
+
+    def roughness(focus: float) -> float:
+        views = Views(close, dataclasses.replace(chances, focus=focus))
+        total = []
+        for seed in range(30):
+            rgb, alpha = views(chance(seed), 128, 128)
+            outside = (alpha < 0.02)[:, 1:-1]
+            total.append(np.abs(np.diff(rgb.astype(int), n=2, axis=1)).sum(axis=2)[outside].mean())
+        return float(np.mean(total))
+
+    assert roughness(1.0) < 0.6 * roughness(0.0)
+
+
+def test_sharpening_overdoes_outlines(people: list[Source]) -> None:
+    plain, views = (Views(people, dataclasses.replace(PLAIN, sharpen=sharpen)) for sharpen in (0.0, 1.0))
+    rougher = 0
+    for seed in range(20):
+        steps = [np.abs(np.diff(made(chance(seed), 96, 96)[0].astype(int), axis=1)).mean() for made in (plain, views)]
+        rougher += int(steps[1] > 1.1 * steps[0])
+    assert rougher > 15
+
+
 def test_an_empty_view_has_nobody(people: list[Source]) -> None:
     views = Views(people, dataclasses.replace(PLAIN, empty=1.0))
     rgb, alpha = views(chance(0), 64, 64)
