@@ -295,18 +295,18 @@ def render_replace(photo: Photo, matte: Matte, background: Backdrop | str | Path
     return render_finish(photo, matte, dataclasses.replace(finish, effect=Effect.REPLACE, background=backdrop))
 
 
-def render_overlay(photo: Photo, matte: Matte, options: RefineOptions = _AS_IS.refine) -> Pixels:
+def render_overlay(photo: Photo, matte: Matte, finish: Finish = _AS_IS) -> Pixels:
     """The photo with the mask drawn over it.
 
     Args:
         photo: The photo.
         matte: Its matte.
-        options: How the matte is refined before.
+        finish: How the matte is refined before; the rest of it changes no mask.
 
     Returns:
         uint8, H x W x 3.
     """
-    return mask_overlay(photo.rgb, refined_alpha(photo.rgb, matte.alpha, options))
+    return mask_overlay(photo.rgb, refined_alpha(photo.rgb, matte.alpha, finish.refine))
 
 
 def render_png(picture: Picture, photo: Photo, matte: Matte, finish: Finish = _AS_IS) -> bytes:

@@ -103,7 +103,7 @@ def test_refinement_comes_before_every_picture(photo: Photo, matte: Matte) -> No
     np.testing.assert_array_equal(
         render_finish(photo, matte, Finish(Effect.CUTOUT, refine=grown))[..., 3], np.rint(alpha * 255)
     )
-    np.testing.assert_array_equal(render_overlay(photo, matte, grown), mask_overlay(photo.rgb, alpha))
+    np.testing.assert_array_equal(render_overlay(photo, matte, Finish(refine=grown)), mask_overlay(photo.rgb, alpha))
     refined = dataclasses.replace(matte, alpha=alpha)
     np.testing.assert_array_equal(render_finish(photo, matte, Finish(refine=grown)), render_blur(photo, refined))
     with Image.open(io.BytesIO(render_png("alpha", photo, matte, Finish(refine=grown)))) as image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,9 @@ def plan(photos: Sequence[Path], folder: Path, suffix: str = ".jpg", masks: Path
 
     Args:
         photos: The files.
-        folder: For the cut-outs: ``<name of the photo><suffix>``. Of two photos of one name the second gets a number.
+        folder: For the cut-outs: ``<name of the photo><suffix>``. Photos that differ in their ending alone keep it
+            (``me-jpg.png``, ``me-heic.png``): who joins a folder later takes nobody's name. Those of one name in
+            several folders get numbers.
         suffix: ``".jpg"``, ``".png"`` or ``".webp"``.
         masks: Folder for binary masks (PNG), if they are wanted.
 
@@ -72,7 +75,11 @@ def plan(photos: Sequence[Path], folder: Path, suffix: str = ".jpg", masks: Path
     Raises:
         OptionError: A photo would be overwritten, or its cut-out by its mask.
     """
-    names = distinct_names([photo.stem for photo in photos])
+    endings: dict[str, set[str]] = defaultdict(set)
+    for photo in photos:
+        endings[photo.stem.lower()].add(photo.suffix.lower())
+    alone = {stem for stem, of_stem in endings.items() if len(of_stem) == 1}
+    names = distinct_names([p.stem if p.stem.lower() in alone else f"{p.stem}-{p.suffix[1:].lower()}" for p in photos])
     jobs = [
         Job(photo, folder / f"{name}{suffix}", None if masks is None else masks / f"{name}.png")
         for photo, name in zip(photos, names, strict=True)

@@ -19,9 +19,26 @@ def never() -> BackgroundRemover:
 def test_names_follow_the_photos_and_differ() -> None:
     photos = [Path("a/me.jpg"), Path("b/me.png"), Path("b/Me.heic"), Path("you.jpg")]
     jobs = plan(photos, Path("out"), ".webp", Path("masks"))
-    assert [job.output.name for job in jobs] == ["me.webp", "me-2.webp", "Me-3.webp", "you.webp"]
-    assert jobs[0].mask == Path("masks/me.png")
+    assert [job.output.name for job in jobs] == ["me-jpg.webp", "me-png.webp", "Me-heic.webp", "you.webp"]
+    assert jobs[0].mask == Path("masks/me-jpg.png")
+    assert [job.output.name for job in plan([Path("a/me.jpg"), Path("b/ME.jpg")], Path("out"))] == [
+        "me.jpg",
+        "ME-2.jpg",
+    ]
     assert plan(photos, Path("out"))[0].mask is None
+
+
+def test_a_photo_that_joins_later_takes_nobodys_name(album: Path, tmp_path: Path) -> None:
+    list(remove_all(plan([album / "ann.png"], tmp_path / "out"), BackgroundRemover))
+    # Sorted before the one that is done, and older than its cut-out.
+    late = album / "ann.bmp"
+    late.write_bytes((album / "grace.jpg").read_bytes())
+    os.utime(late, (1, 1))
+    outcomes = list(remove_all(plan([late, album / "ann.png"], tmp_path / "out"), BackgroundRemover))
+    assert [(outcome.job.output.name, outcome.skipped) for outcome in outcomes] == [
+        ("ann-bmp.jpg", False),
+        ("ann-png.jpg", False),
+    ]
 
 
 def test_nothing_is_written_over_a_photo_or_twice_to_one_file(tmp_path: Path) -> None:
