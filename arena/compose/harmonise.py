@@ -148,11 +148,20 @@ def _measured(rgb: NDArray[np.uint8], weights: NDArray[np.float32] | None) -> _S
     height, width = rgb.shape[:2]
     reduction = max(1.0, max(height, width) / STATISTICS_SIDE)
     size = (max(1, round(width / reduction)), max(1, round(height / reduction)))
-    small: NDArray[Any] = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    lab = _lab(small.reshape(size[1], size[0], 3)).reshape(-1, 3).astype(np.float64)
-    share = np.ones(len(lab))
-    if weights is not None:
-        share = np.asarray(cv2.resize(weights, size, interpolation=cv2.INTER_AREA), np.float64).ravel()
+
+    def reduced(plane: NDArray[Any]) -> NDArray[np.float32]:
+        return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
+
+    if weights is None:
+        small = reduced(rgb).reshape(size[1], size[0], 3)
+        share = np.ones(size[0] * size[1])
+    else:
+        covered = reduced(weights)
+        # Weighted before they are averaged: what lies where alpha is 0, black or the old background, has no part in it.
+        planes = [reduced(plane * weights) / np.maximum(covered, np.float32(1e-6)) for plane in cv2.split(rgb)]
+        small = np.stack(planes, axis=-1)
+        share = covered.astype(np.float64).ravel()
+    lab = _lab(small).reshape(-1, 3).astype(np.float64)
     total = share.sum()
     if total <= INVISIBLE:
         return None
@@ -161,8 +170,8 @@ def _measured(rgb: NDArray[np.uint8], weights: NDArray[np.float32] | None) -> _S
     return _Statistics(mean.astype(np.float32), spread.astype(np.float32))
 
 
-def _lab(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """CIE Lab (D65), float32: lightness in [0, 100], a* and b* in about [-127, 127]."""
+def _lab(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """CIE Lab (D65), float32, of sRGB from 0 to 255: lightness in [0, 100], a* and b* in about [-127, 127]."""
     unit = pixels.astype(np.float32) / np.float32(255)
     lab: NDArray[Any] = cv2.cvtColor(unit, cv2.COLOR_RGB2Lab)
     return lab.reshape(pixels.shape)

@@ -44,6 +44,18 @@ def test_strength_0_is_off_and_pixels_without_subject_count_for_nothing(scene: A
     np.testing.assert_array_equal(harmonise_colours(rgb, empty, background, 1.0), rgb)
 
 
+@pytest.mark.parametrize("behind", [(0, 0, 0), (255, 0, 0), (255, 255, 255)])
+@pytest.mark.parametrize("radius", [12, 30, 200])
+def test_what_lies_behind_the_subject_counts_for_nothing(behind: Any, radius: int) -> None:
+    rows, columns = np.mgrid[:512, :512]
+    alpha = np.clip(radius + 0.5 - np.hypot(rows - 256, columns - 256), 0, 1).astype(np.float32)
+    colour = np.array([160, 130, 110], np.uint8)
+    rgb = np.where(alpha[..., None] > 0, colour, np.array(behind, np.uint8))
+    # A subject of its background's colours has nothing to take on.
+    out = harmonise_colours(rgb, alpha, plain(colour), 1.0)
+    assert np.abs(out.astype(int) - rgb)[alpha > 0].max() <= 1
+
+
 @quick
 @given(LEVELS, LEVELS)
 def test_a_subject_moves_towards_its_background_but_only_so_far(subject: Any, background: Any) -> None:
