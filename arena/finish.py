@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from arena.checks import LARGEST_KERNEL, checked_kernel, checked_share
 from arena.compose import AS_SHOT, BLACK, Gradient, Placement, Plain, Transparent, parse_background, parse_colour
 from arena.compose.background import checked_colour
 from arena.compose.fit import checked_anchor, checked_fit, checked_scale
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 DEFAULT_KERNEL = 101
 """Blur strength of page and shell: the look of a fast portrait lens on a photo of a few megapixels."""
 
-LARGEST_KERNEL = 255
-"""Where the blurs of :mod:`arena.compose` end."""
 
-WHITE = Plain((255, 255, 255))
-"""What a passport photo has. A finish that holds this very object was given no background: what is read is new."""
+class _Unasked(Plain):
+    """A background that nobody chose; equal to no chosen one, not even to one of its colour."""
+
+
+WHITE = _Unasked((255, 255, 255))
+"""What a passport photo has, and what a finish that was given no background holds."""
 
 type Backdrop = Photo | Plain | Gradient | Transparent
 """What a subject is put in front of."""
@@ -95,7 +98,7 @@ class Finish:
         if self.colours not in OWN_COLOURS:
             raise OptionError(f"colours must be one of {', '.join(OWN_COLOURS)}, but is {self.colours!r}.")
         for name in ("kernel", "background_kernel"):
-            _check_kernel(name, getattr(self, name))
+            object.__setattr__(self, name, checked_kernel(name, getattr(self, name), LARGEST_KERNEL))
         if not isinstance(self.refine, RefineOptions):
             raise OptionError(f"refine must be a RefineOptions, but is {self.refine!r}.")
         if not isinstance(self.background, (Photo, Plain, Gradient, Transparent)):
@@ -103,19 +106,23 @@ class Finish:
                 f"background must be a Photo, Plain, Gradient or Transparent, but is {self.background!r}.",
                 "arena.read_backdrop makes one of a file name or a colour.",
             )
-        checked_fit(self.fit), checked_anchor(self.anchor), checked_scale(self.background_scale)
-        checked_colour(self.fill, "fill")
+        checked_fit(self.fit)
+        x, y = checked_anchor(self.anchor)
+        if not isinstance(self.anchor, str):
+            object.__setattr__(self, "anchor", (x, y))
+        object.__setattr__(self, "background_scale", checked_scale(self.background_scale))
+        object.__setattr__(self, "fill", checked_colour(self.fill, "fill"))
         if not isinstance(self.subject, Placement):
             raise OptionError(f"subject must be a Placement, but is {self.subject!r}.")
         for name in ("harmonise", "light_wrap"):
-            _check_share(name, getattr(self, name))
+            object.__setattr__(self, name, checked_share(name, getattr(self, name)))
         if not isinstance(self.linear, bool):
             raise OptionError(f"linear must be true or false, but is {self.linear!r}.")
 
     @property
     def has_background(self) -> bool:
         """Whether a background was chosen; else ``background`` is a white one that nobody asked for."""
-        return self.background is not WHITE
+        return not isinstance(self.background, _Unasked)
 
     @property
     def is_transparent(self) -> bool:
@@ -169,14 +176,12 @@ def read_backdrop(text: str, folder: Path | None = None) -> Backdrop:
         OptionError: It is neither a file nor any of the others.
         PhotoError: The file is no picture.
     """
-    path = Path(text).expanduser()
-    if folder is not None and not path.is_absolute():
-        path = folder / path
     # A file called "white" is meant by "./white".
     try:
         return parse_background(text)
     except OptionError as error:
-        if path.is_file():
+        path = _existing_file(text, folder)
+        if path is not None:
             return Photo.open(path)
         if text.strip().lower().startswith(DRAWN):
             raise
@@ -184,6 +189,18 @@ def read_backdrop(text: str, folder: Path | None = None) -> Backdrop:
             f"{text!r} is neither a picture that exists nor a background that can be drawn.",
             "Name a file, a colour such as white or #a0b0c0, transparent, or gradient:#112233-#445566@45.",
         ) from error
+
+
+def _existing_file(text: str, folder: Path | None) -> Path | None:
+    try:
+        path = Path(text).expanduser()
+        if folder is not None:
+            # An absolute path stays what it is.
+            path = folder / path
+        return path if path.is_file() else None
+    except (OSError, RuntimeError):
+        # Longer than a name can be, or the home of a user whom nobody knows.
+        return None
 
 
 def write_backdrop(backdrop: Backdrop) -> str:
@@ -338,9 +355,7 @@ def finish_to_mapping(finish: Finish) -> dict[str, Any]:
         "background": {
             name: _written(getattr(finish, item))
             for name, item in _OF_BACKGROUND.items()
-            # A white one that was chosen is named, although it equals the one that was not.
-            if getattr(finish, item) is not getattr(default, item)
-            and (name == "source" or getattr(finish, item) != getattr(default, item))
+            if getattr(finish, item) != getattr(default, item)
         },
         "subject": {
             item.name: value
@@ -440,18 +455,6 @@ def _effect(value: object) -> Effect:
         return Effect(str(value))
     except ValueError:
         raise OptionError(f"effect must be one of {', '.join(Effect)}, but is {value!r}.") from None
-
-
-def _check_kernel(name: str, size: object) -> None:
-    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= LARGEST_KERNEL:
-        raise OptionError(f"{name} must be an odd number of pixels from 1 to {LARGEST_KERNEL}, but is {size!r}.")
-    if size % 2 == 0:
-        raise OptionError(f"{name} is {size} pixels, which has no middle.", f"Use {size - 1} or {size + 1}.")
-
-
-def _check_share(name: str, value: object) -> None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise OptionError(f"{name} must be a number from 0 to 1, but is {value!r}.")
 
 
 def _table(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:

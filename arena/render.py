@@ -12,10 +12,10 @@ import numpy as np
 
 from arena.catalog import get_card
 from arena.compose import Gradient, Plain, Transparent, blur_background, cutout, mask_overlay, replace_background
-from arena.errors import OptionError
+from arena.errors import OptionError, UnknownModelError
 from arena.finish import Effect, Finish, finish_to_mapping, read_backdrop
 from arena.matte import MatteKind
-from arena.photo import encode
+from arena.photo import Photo, encode
 from arena.refine import feather, refine
 from arena.refine.foreground import estimate_foreground
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from arena.comparison import Result
     from arena.finish import Backdrop, OwnColours
     from arena.matte import Matte
-    from arena.photo import Photo
     from arena.refine import RefineOptions
 
     Pixels = NDArray[np.uint8]
@@ -48,18 +47,29 @@ _EFFECTS = {picture: effect for effect, picture in EFFECT_PICTURES.items()}
 _AS_IS = Finish()
 
 
-def refined_alpha(rgb: Pixels, alpha: Alpha, options: RefineOptions) -> Alpha:
-    """A matte after its refinement.
+def refined_alpha(photo: Photo, matte: Matte, options: RefineOptions) -> Alpha:
+    """The alpha of a matte after its refinement.
 
     Args:
-        rgb: uint8, H x W x 3, the photo.
-        alpha: float32, H x W, the model's.
+        photo: The photo.
+        matte: Its matte.
         options: What to do.
 
     Returns:
-        float32, H x W, 0 to 1; ``alpha`` itself if nothing is to be done.
+        float32, H x W, 0 to 1; the matte's own if nothing is to be done.
+
+    Raises:
+        OptionError: No pixel is left that is more subject than not, and there was one before.
     """
-    return alpha if options.changes_nothing else refine(alpha, rgb, options)
+    if options.changes_nothing:
+        return matte.alpha
+    refined = refine(matte.alpha, photo.rgb, options)
+    if not (refined > 0.5).any() and (matte.alpha > 0.5).any():
+        raise OptionError(
+            f"The refinement leaves nobody in {photo.name}.",
+            "Make its steps smaller: opening, threshold, or growth below 0.",
+        )
+    return refined
 
 
 def compositing_alpha(alpha: Alpha, matte: Matte, options: RefineOptions) -> Alpha:
@@ -78,8 +88,13 @@ def compositing_alpha(alpha: Alpha, matte: Matte, options: RefineOptions) -> Alp
 
 def _is_hard(matte: Matte, options: RefineOptions) -> bool:
     """Whether the outline says nothing of mixed colours: the model's is hard and nothing has looked at the photo."""
-    needs_feather = get_card(matte.model).needs_feather and matte.kind is not MatteKind.ALPHA
-    return needs_feather and not options.needs_photo
+    if matte.kind is MatteKind.ALPHA or options.needs_photo:
+        return False
+    try:
+        return get_card(matte.model).needs_feather
+    except UnknownModelError:
+        # A matte from elsewhere.
+        return matte.kind is MatteKind.BINARY
 
 
 def subject_colours(
@@ -159,20 +174,8 @@ class Subject:
 
     @cached_property
     def refined(self) -> Alpha:
-        """The matte after its refinement."""
-        return refined_alpha(self._photo.rgb, self._matte.alpha, self._finish.refine)
-
-    def check(self) -> None:
-        """See that the refinement leaves a pixel that is more subject than not, if there was one before.
-
-        Raises:
-            OptionError: It does not.
-        """
-        if not (self.refined > 0.5).any() and (self._matte.alpha > 0.5).any():
-            raise OptionError(
-                f"The refinement leaves nobody in {self._photo.name}.",
-                "Make its steps smaller: opening, threshold, or growth below 0.",
-            )
+        """The matte after its refinement; raises OptionError if that leaves nobody."""
+        return refined_alpha(self._photo, self._matte, self._finish.refine)
 
     @cached_property
     def _alpha(self) -> Alpha:
@@ -238,7 +241,7 @@ def render_finish(photo: Photo, matte: Matte, finish: Finish = _AS_IS) -> Pixels
         in the file belongs to the background of a cut-out or a replacement.
 
     Raises:
-        OptionError: A setting does not fit the photo.
+        OptionError: The refinement leaves nobody, or a setting does not fit the photo.
     """
     return Subject(photo, matte, finish).picture(finish.effect)
 
@@ -288,10 +291,13 @@ def render_replace(photo: Photo, matte: Matte, background: Backdrop | str | Path
         uint8, H x W x 3, or H x W x 4 with straight alpha where the background is transparent.
 
     Raises:
-        OptionError: There is no such background, or a setting does not fit the photo.
+        OptionError: There is no such background, the refinement leaves nobody, or a setting does not fit the photo.
         PhotoError: The background is a file and no picture.
     """
-    backdrop = read_backdrop(str(background)) if isinstance(background, (str, Path)) else background
+    if isinstance(background, Path):
+        # Not by its words: a file may be called "white".
+        background = Photo.open(background)
+    backdrop = read_backdrop(background) if isinstance(background, str) else background
     return render_finish(photo, matte, dataclasses.replace(finish, effect=Effect.REPLACE, background=backdrop))
 
 
@@ -306,7 +312,7 @@ def render_overlay(photo: Photo, matte: Matte, finish: Finish = _AS_IS) -> Pixel
     Returns:
         uint8, H x W x 3.
     """
-    return mask_overlay(photo.rgb, refined_alpha(photo.rgb, matte.alpha, finish.refine))
+    return mask_overlay(photo.rgb, refined_alpha(photo, matte, finish.refine))
 
 
 def render_png(picture: Picture, photo: Photo, matte: Matte, finish: Finish = _AS_IS) -> bytes:
@@ -344,7 +350,6 @@ def result_files(
     if result.photo is None or result.matte is None or not result.found:
         return
     subject = Subject(result.photo, result.matte, finish)
-    subject.check()
     for picture in pictures:
         yield f"{result.photo_name}/{picture}/{result.model}.png", subject.png(picture)
 

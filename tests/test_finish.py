@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +63,8 @@ def beach(tmp_path: Path) -> Path:
     ("name", "value", "message"),
     [
         ("effect", "melt", "effect must be one of blur, replace, cutout, but is 'melt'"),
-        ("kernel", 100, "kernel is 100 pixels, which has no middle. Use 99 or 101."),
-        ("kernel", 257, "kernel must be an odd number of pixels from 1 to 255"),
+        ("kernel", 100, "kernel must be an odd whole number from 1 to 255, but is 100. Use 99 or 101."),
+        ("kernel", 257, "kernel must be an odd whole number from 1 to 255"),
         ("kernel", True, "kernel must be"),
         ("background_kernel", 0, "background_kernel must be"),
         ("background_kernel", 3.0, "background_kernel must be"),
@@ -115,7 +117,9 @@ def test_a_white_background_that_was_chosen_is_told_from_none() -> None:
     assert not finish_from_mapping({"background": {"fit": "tile"}}).has_background
     chosen = finish_from_mapping({"background": {"source": "white"}})
     assert chosen.has_background
-    assert chosen.background == WHITE
+    assert chosen.background == Plain((255, 255, 255)) != WHITE
+    assert copy.deepcopy(chosen).has_background
+    assert not copy.deepcopy(Finish()).has_background
     assert finish_to_mapping(chosen) == {"background": {"source": "#ffffff"}}
 
 
@@ -224,17 +228,20 @@ def test_a_file_is_read_with_paths_from_its_folder(beach: Path) -> None:
     ("text", "message"),
     [
         ("kernle = 3", "There is no option 'kernle'. Did you mean kernel?"),
-        ("kernel = 4", "kernel is 4 pixels"),
+        ("kernel = 4", "kernel must be an odd whole number"),
         ('effect = "melt"', "effect must be one of"),
         ('refine = "hair"', "refine is 'hair', not a table. Write it as [refine]"),
         ("[refine]\ngrwo = 1", "There is no option 'grwo' in [refine]. Did you mean grow?"),
         ('[refine]\npreset = "bald"', "[refine] preset: There is no preset 'bald'"),
-        ('[refine]\ngrow = "much"', "[refine] grow must be a finite number"),
+        ('[refine]\ngrow = "much"', "[refine] grow must be a number from -25 to 25"),
         ("[refine]\nopening = 4", "[refine] opening must be an odd whole number"),
         ("[background]\ncolour = 1", "There is no option 'colour' in [background]"),
         ("[background]\nsource = 1", "[background] source: 1 is no text."),
         ('[background]\nsource = "nowhere.png"', "[background] source: 'nowhere.png' is neither"),
-        ("[background]\nkernel = 2", "[background] kernel is 2 pixels"),
+        (
+            "[background]\nkernel = 2",
+            "[background] kernel must be an odd whole number from 1 to 255, but is 2.",
+        ),
         ("[background]\nscale = 0", "[background] scale"),
         ('[background]\nfill = "rde"', "[background] fill: 'rde' is no colour"),
         ("[background]\nanchor = [1]", "[background] anchor must be"),
@@ -268,3 +275,23 @@ def test_an_error_takes_the_name_that_its_giver_used() -> None:
     assert str(renamed(error, "grow", "--grow")) == "--grow must be small. Shrink."
     assert renamed(OptionError("fill: no colour."), "fill", "--fill").problem == "--fill: no colour."
     assert renamed(error, "feather", "--feather").problem == "--feather: grow must be small."
+
+
+def test_numbers_of_numpy_and_lists_become_plain_values() -> None:
+    given: dict[str, Any] = {
+        "kernel": np.int64(5),
+        "harmonise": np.float32(0.5),
+        "background_scale": np.float64(2),
+        "fill": [1, 2, 3],
+        "anchor": [0, 1],
+    }
+    finish = Finish(**given)
+    assert finish == Finish(kernel=5, harmonise=0.5, background_scale=2.0, fill=(1, 2, 3), anchor=(0, 1))
+    assert finish_from_mapping(finish_to_mapping(finish)) == finish
+    json.dumps(finish_to_mapping(finish))
+
+
+@pytest.mark.parametrize("text", ["~nobody-of-that-name/beach.jpg", "x" * 5000])
+def test_what_can_be_no_file_is_no_background(text: str) -> None:
+    with pytest.raises(OptionError, match="is neither a picture that exists"):
+        read_backdrop(text)

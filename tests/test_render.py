@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -22,11 +23,11 @@ from arena.compose import (
     mask_overlay,
     replace_background,
 )
-from arena.errors import PhotoError
+from arena.errors import OptionError, PhotoError
 from arena.finish import DEFAULT_KERNEL, Effect, Finish, finish_from_mapping
 from arena.matte import Matte, MatteKind
-from arena.photo import Photo, save
-from arena.refine import PRESETS, RefineOptions, refine
+from arena.photo import Photo, encode, save
+from arena.refine import PRESETS, RefineOptions, feather, refine
 from arena.refine.foreground import estimate_foreground
 from arena.render import (
     Summary,
@@ -44,7 +45,6 @@ from tests.fakes import disc, make_card
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -262,3 +262,33 @@ def test_a_summary_notes_the_options_that_are_not_the_default() -> None:
     assert read["background"] == {"source": "#000080"}
     del read["photos"]
     assert finish_from_mapping(read) == finish
+
+
+@pytest.mark.parametrize("kind", MatteKind)
+def test_a_matte_from_elsewhere_is_composited(photo: Photo, matte: Matte, kind: MatteKind) -> None:
+    own = dataclasses.replace(matte, kind=kind, model="drawn by hand")
+    picture = render_cutout(photo, own)
+    # A hard outline is softened, whoever drew it.
+    expected = feather(own.alpha) if kind is MatteKind.BINARY else own.alpha
+    np.testing.assert_array_equal(picture[..., 3], np.rint(expected * 255))
+
+
+def test_a_path_is_a_file_even_if_it_is_called_like_a_colour(
+    photo: Photo, matte: Matte, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "white").write_bytes(encode(np.full((4, 4, 3), (10, 200, 30), np.uint8)))
+    monkeypatch.chdir(tmp_path)
+    assert render_replace(photo, matte, Path("white"))[0, 0].tolist() == [10, 200, 30]
+    assert render_replace(photo, matte, "white")[0, 0].tolist() == [255, 255, 255]
+
+
+def test_a_refinement_that_leaves_nobody_is_an_error_everywhere(photo: Photo, matte: Matte) -> None:
+    faint = dataclasses.replace(matte, alpha=matte.alpha * np.float32(0.9))
+    nobody = Finish(refine=RefineOptions(threshold=0.95))
+    for render in (
+        lambda: render_blur(photo, faint, finish=nobody),
+        lambda: render_overlay(photo, faint, nobody),
+        lambda: render_png("masks", photo, faint, nobody),
+    ):
+        with pytest.raises(OptionError, match="leaves nobody in"):
+            render()

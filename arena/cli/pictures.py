@@ -119,13 +119,11 @@ def _make(
     quality: int,
 ) -> None:
     from arena.photo import format_of, save  # noqa: PLC0415 - --help does not wait for Pillow
-    from arena.render import Subject  # noqa: PLC0415 - nor for OpenCV
+    from arena.render import render_finish  # noqa: PLC0415 - nor for OpenCV
 
     format_of(output, transparent=finish.is_transparent)
     photo, matte = _segment(source, model, device, prompts)
-    subject = Subject(photo, matte, finish)
-    subject.check()
-    save(output, subject.picture(finish.effect), quality=quality, exif=photo.exif)
+    save(output, render_finish(photo, matte, finish), quality=quality, exif=photo.exif)
     _report(output, matte)
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import ImageColor
 
-from arena.compose._numbers import checked_number
+from arena.checks import checked_number
 from arena.compose._strips import for_each_strip
 from arena.errors import OptionError
 
@@ -68,7 +68,7 @@ class Gradient:
             checked_colour(colour)
         if self.shape not in SHAPES:
             raise OptionError(f"shape must be one of {', '.join(SHAPES)}, but is {self.shape!r}.")
-        checked_number(self.angle, -MAX_ANGLE, MAX_ANGLE, "angle")
+        checked_number("angle", self.angle, -MAX_ANGLE, MAX_ANGLE)
 
     def render(self, height: int, width: int) -> NDArray[np.uint8]:
         """The gradient as a picture.
@@ -253,6 +253,6 @@ def _parse_stops(text: str) -> tuple[Colour, ...]:
 
 def _parse_angle(text: str) -> float:
     try:
-        return checked_number(float(text), -MAX_ANGLE, MAX_ANGLE, "angle")
+        return checked_number("angle", float(text), -MAX_ANGLE, MAX_ANGLE)
     except ValueError as error:
         raise OptionError(f"{text!r} is no angle from -360 to 360 degrees.", GRADIENT_REMEDY) from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
-from arena.compose._check import checked_kernel, checked_pair, checked_passes, checked_rgb
+from arena.checks import LARGEST_KERNEL, checked_kernel, checked_pair, checked_rgb, checked_whole
 from arena.compose._strips import for_each_strip
 from arena.compose.composite import composite_rows
 from arena.compose.fill import Visibility, push_pull, telea, visible_means
@@ -67,7 +67,7 @@ def blur_background(
         OptionError: An argument is of another type, size or range.
     """
     photo, matte = checked_pair(rgb, alpha)
-    size, repeats = checked_kernel(kernel), checked_passes(passes)
+    size, repeats = checked_kernel("kernel", kernel, LARGEST_KERNEL), checked_whole("passes", passes, 1)
     front = photo if foreground is None else checked_rgb(foreground, "foreground")
     if front.shape != photo.shape:
         raise OptionError(f"foreground is {front.shape} but rgb is {photo.shape}; the two must agree.")
@@ -98,7 +98,8 @@ def blur_plate(
         OptionError: An argument is of another type, size or range.
     """
     photo, matte = checked_pair(rgb, alpha)
-    plate = _make_plate(photo, matte, checked_kernel(kernel), checked_passes(passes), fill)
+    size, repeats = checked_kernel("kernel", kernel, LARGEST_KERNEL), checked_whole("passes", passes, 1)
+    plate = _make_plate(photo, matte, size, repeats, fill)
     out = np.empty_like(photo)
 
     def copy_rows(top: int, bottom: int) -> None:

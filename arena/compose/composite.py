@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from arena.compose._check import checked_pair, checked_rgb
+from arena.checks import checked_pair, checked_rgb
 from arena.compose._strips import for_each_strip
 from arena.errors import OptionError
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
-from arena.compose._numbers import checked_number, rounded
+from arena.checks import checked_number
+from arena.compose._numbers import rounded
 from arena.compose._resample import Window, resample
 from arena.compose._strips import for_each_strip
 from arena.compose.background import BLACK, Colour, checked_colour, checked_picture
@@ -118,7 +119,7 @@ def checked_anchor(anchor: Any) -> tuple[float, float]:
     if isinstance(anchor, str) and anchor in ANCHORS:
         return ANCHORS[anchor]
     if isinstance(anchor, tuple | list) and len(anchor) == 2:
-        return checked_number(anchor[0], 0, 1, "anchor's x"), checked_number(anchor[1], 0, 1, "anchor's y")
+        return checked_number("anchor's x", anchor[0], 0, 1), checked_number("anchor's y", anchor[1], 0, 1)
     raise OptionError(f"anchor must be x and y from 0 to 1 or one of {', '.join(ANCHORS)}, but is {anchor!r}.")
 
 
@@ -134,7 +135,7 @@ def checked_scale(scale: Any) -> float:
     Raises:
         OptionError: It is something else.
     """
-    return checked_number(scale, SMALLEST_SCALE, LARGEST_SCALE, "scale")
+    return checked_number("scale", scale, SMALLEST_SCALE, LARGEST_SCALE)
 
 
 @dataclass(frozen=True)

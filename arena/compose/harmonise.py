@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from arena.compose._check import checked_pair, checked_rgb
-from arena.compose._numbers import checked_strength
+from arena.checks import checked_pair, checked_rgb, checked_share
 from arena.compose._strips import for_each_strip
 from arena.compose.composite import INVISIBLE, TILE_COLUMNS
 
@@ -87,7 +86,7 @@ def harmonise_colours(
     """
     photo, matte = checked_pair(rgb, alpha)
     scenery = checked_rgb(background, "background")
-    amount = checked_strength(strength, "strength")
+    amount = checked_share("strength", strength)
     out = photo.copy()
     if amount == 0.0:
         return out

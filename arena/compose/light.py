@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from arena.compose._check import checked_pair, checked_rgb
+from arena.checks import checked_pair, checked_rgb
 from arena.compose.composite import composite_rows
 from arena.errors import OptionError
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from arena.compose._check import checked_pair, checked_rgb
-from arena.compose._numbers import checked_strength
+from arena.checks import checked_pair, checked_rgb, checked_share
 from arena.compose._strips import for_each_strip
 from arena.compose.composite import INVISIBLE, TILE_COLUMNS
 from arena.errors import OptionError
@@ -55,7 +54,7 @@ def wrap_light(
     scenery = checked_rgb(background, "background")
     if scenery.shape != photo.shape:
         raise OptionError(f"background is {scenery.shape} but rgb is {photo.shape}; the two must agree.")
-    amount = checked_strength(strength, "strength") * FULL_STRENGTH
+    amount = checked_share("strength", strength) * FULL_STRENGTH
     out = photo.copy()
     if amount == 0.0:
         return out

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from arena.compose._check import checked_pair
+from arena.checks import checked_pair
 from arena.compose.composite import composite
 
 if TYPE_CHECKING:

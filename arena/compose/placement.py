@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cv2
 import numpy as np
 
-from arena.compose._check import checked_pair
-from arena.compose._numbers import checked_number, rounded
+from arena.checks import checked_number, checked_pair
+from arena.compose._numbers import rounded
 from arena.compose._resample import Window, resample
 from arena.errors import OptionError
 
@@ -50,9 +50,9 @@ class Placement:
     """Enlargement, 0.05 to 20; 1 keeps every pixel as it is."""
 
     def __post_init__(self) -> None:
-        checked_number(self.x, -1, 1, "x")
-        checked_number(self.y, -1, 1, "y")
-        checked_number(self.scale, SMALLEST, LARGEST, "scale")
+        checked_number("x", self.x, -1, 1)
+        checked_number("y", self.y, -1, 1)
+        checked_number("scale", self.scale, SMALLEST, LARGEST)
 
 
 AS_SHOT = Placement()

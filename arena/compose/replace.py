@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from arena.compose._check import checked_kernel, checked_pair, checked_passes, checked_rgb
-from arena.compose._numbers import checked_strength
+from arena.checks import LARGEST_KERNEL, checked_kernel, checked_pair, checked_rgb, checked_share, checked_whole
 from arena.compose.background import (
     BLACK,
     Background,
@@ -84,10 +83,10 @@ def replace_background(
     photo, matte = checked_pair(rgb, alpha)
     scenery = checked_background(background)
     checked_fit(fit), checked_anchor(anchor), checked_scale(scale), checked_colour(fill, "fill")
-    size, repeats = checked_kernel(kernel), checked_passes(passes)
+    size, repeats = checked_kernel("kernel", kernel, LARGEST_KERNEL), checked_whole("passes", passes, 1)
     colour_strength, light_strength = (
-        checked_strength(harmonise, "harmonise"),
-        checked_strength(light_wrap, "light_wrap"),
+        checked_share("harmonise", harmonise),
+        checked_share("light_wrap", light_wrap),
     )
     front = photo if foreground is None else checked_rgb(foreground, "foreground")
     if front.shape != photo.shape:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from arena.checks import checked_kernel, checked_number, checked_whole
 from arena.devices import Stopwatch
 from arena.errors import OptionError
 from arena.faces import detect_faces
@@ -23,7 +24,6 @@ from arena.models.sam_base import SamBacked
 from arena.models.torch_base import ENCODED_EARLIER
 from arena.photo import JPEG_QUALITY, fit_within
 from arena.prompts import checked_boxes
-from arena.refine._check import checked_kernel, checked_number, checked_whole
 from arena.refine.edges import soften
 from arena.refine.morphology import closing, largest_components, opening
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from arena.checks import checked_alpha, checked_kernel, checked_number, checked_photo
 from arena.errors import OptionError
-from arena.refine._check import checked_kernel, checked_matte, checked_number, checked_photo
 from arena.refine.guided import EPSILON, guided_upsample
 from arena.refine.morphology import disc
 
@@ -55,7 +55,7 @@ def bilateral(alpha: Alpha, diameter: int = 5, sigma_alpha: float = 0.15, sigma_
     Raises:
         OptionError: A parameter is out of range, or ``alpha`` is no matte.
     """
-    matte = checked_matte(alpha)
+    matte = checked_alpha(alpha)
     diameter = checked_kernel("diameter", diameter)
     if diameter > LARGEST_BILATERAL:
         raise OptionError(f"A bilateral window of {diameter} px is above {LARGEST_BILATERAL} px.")
@@ -79,7 +79,7 @@ def soften(alpha: Alpha, sigma: float = 1.0) -> Alpha:
     Raises:
         OptionError: ``sigma`` is negative or not finite, or ``alpha`` is no matte.
     """
-    matte = checked_matte(alpha)
+    matte = checked_alpha(alpha)
     sigma = checked_number("sigma", sigma, 0)
     if sigma == 0:
         return matte.copy()
@@ -105,7 +105,7 @@ def guided(alpha: Alpha, rgb: NDArray[Any], radius: float = 6.0, epsilon: float 
     Raises:
         OptionError: A parameter is out of range, an array has another layout, or the two differ in size.
     """
-    matte = checked_matte(alpha)
+    matte = checked_alpha(alpha)
     photo = checked_photo(rgb, matte.shape)
     radius = checked_number("radius", radius, 0)
     epsilon = checked_number("epsilon", epsilon, above=0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from arena.errors import OptionError
+from arena.checks import checked_alpha, checked_kernel, checked_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,13 +27,9 @@ def feather(alpha: NDArray[Any], size: int = 15, sigma: float = 5.0) -> NDArray[
     Raises:
         OptionError: An argument is of another type or range.
     """
-    if not isinstance(alpha, np.ndarray) or alpha.dtype != np.float32 or alpha.ndim != 2 or alpha.size == 0:
-        raise OptionError("alpha must be a float32 array of the shape H x W.")
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1 or size % 2 == 0:
-        raise OptionError(f"size must be an odd whole number of at least 1, but is {size!r}.")
-    if not 0.0 < sigma < float("inf"):
-        raise OptionError(f"sigma must be above 0, but is {sigma!r}.")
-    soft: NDArray[Any] = cv2.GaussianBlur(np.ascontiguousarray(alpha), (size, size), sigma).reshape(alpha.shape)
+    matte, side = checked_alpha(alpha), checked_kernel("size", size)
+    spread = checked_number("sigma", sigma, above=0)
+    soft: NDArray[Any] = cv2.GaussianBlur(matte, (side, side), spread).reshape(matte.shape)
     # The weights add up to 1 only to within rounding.
     return _snapped(soft)
 

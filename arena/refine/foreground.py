@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
+from arena.checks import checked_pair
 from arena.errors import OptionError
 from arena.parallel import on_all_cores
 
@@ -89,7 +90,7 @@ def estimate_foreground(rgb: NDArray[Any], alpha: NDArray[Any], method: Method =
     Raises:
         OptionError: An argument is of another type, size or range.
     """
-    photo, matte = _checked(rgb, alpha)
+    photo, matte = checked_pair(rgb, alpha)
     if method not in METHODS:
         raise OptionError(f"method must be one of {', '.join(METHODS)}, but is {method!r}.")
     out = photo.copy()
@@ -389,21 +390,3 @@ def _repeated(plane: Plane) -> NDArray[np.float32]:
 def _unit_planes(picture: NDArray[np.uint8]) -> list[Plane]:
     scale = np.float32(1 / 255)
     return [picture[..., channel] * scale for channel in range(3)]
-
-
-def _checked(rgb: NDArray[Any], alpha: NDArray[Any]) -> tuple[NDArray[np.uint8], Plane]:
-    if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or not rgb.size:
-        raise OptionError(f"rgb must be a uint8 array of the shape H x W x 3, but is {_described(rgb)}.")
-    if not isinstance(alpha, np.ndarray) or alpha.dtype != np.float32 or alpha.ndim != 2:
-        raise OptionError(f"alpha must be a float32 array of the shape H x W, but is {_described(alpha)}.")
-    if alpha.shape != rgb.shape[:2]:
-        raise OptionError(f"alpha is {alpha.shape} but the picture is {rgb.shape[:2]}; the two must agree.")
-    lowest, highest = float(alpha.min()), float(alpha.max())
-    # Written so that a NaN, which min and max hand on, fails the test.
-    if not (lowest >= 0.0 and highest <= 1.0):
-        raise OptionError(f"alpha must lie in [0, 1], but reaches from {lowest:g} to {highest:g}.")
-    return np.ascontiguousarray(rgb), np.ascontiguousarray(alpha)
-
-
-def _described(value: object) -> str:
-    return f"{value.dtype} of {value.shape}" if isinstance(value, np.ndarray) else f"of type {type(value).__name__}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from arena.checks import checked_alpha, checked_number, checked_rgb, checked_whole
 from arena.errors import OptionError
 from arena.parallel import on_all_cores
 
@@ -72,14 +73,10 @@ def guided_upsample(
 
 
 def _check(alpha_small: FloatArray, rgb_full: NDArray[np.uint8], radius: int, epsilon: float) -> None:
-    if rgb_full.ndim != 3 or rgb_full.shape[2] != 3 or rgb_full.dtype != np.uint8 or 0 in rgb_full.shape:
-        raise OptionError(f"The guide is a uint8 array of H x W x 3, not {rgb_full.dtype} of {rgb_full.shape}.")
-    if alpha_small.ndim != 2 or alpha_small.dtype != np.float32 or 0 in alpha_small.shape:
-        raise OptionError(f"The matte is a float32 array of h x w, not {alpha_small.dtype} of {alpha_small.shape}.")
+    checked_rgb(rgb_full, "rgb_full"), checked_alpha(alpha_small)
     if any(s > f for s, f in zip(alpha_small.shape, rgb_full.shape[:2], strict=True)):
         raise OptionError(f"A matte of {alpha_small.shape} is larger than its photo of {rgb_full.shape[:2]}.")
-    if radius < 1 or epsilon <= 0:
-        raise OptionError(f"radius is at least 1 and epsilon above 0, not {radius} and {epsilon}.")
+    checked_whole("radius", radius, 1), checked_number("epsilon", epsilon, above=0)
 
 
 def _near_edges(alpha: FloatArray, radius: int) -> FloatArray:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
+from arena.checks import checked_alpha, checked_number, checked_photo, checked_whole, described
 from arena.errors import OptionError
-from arena.refine._check import checked_matte, checked_number, checked_photo, checked_whole, described
 from arena.refine.guided import guided_upsample
 from arena.refine.morphology import disc
 
@@ -66,7 +66,7 @@ def make_trimap(alpha: Alpha, width: float = 5.0) -> Trimap:
     Raises:
         OptionError: ``width`` is out of range, or ``alpha`` is no matte.
     """
-    matte = checked_matte(alpha)
+    matte = checked_alpha(alpha)
     reach = disc(round(checked_number("width", width, 0, 100)))
     trimap = np.full(matte.shape, UNKNOWN, np.uint8)
     for value, sure in ((FOREGROUND, matte >= np.float32(1 - SURE)), (BACKGROUND, matte <= np.float32(SURE))):
@@ -133,7 +133,7 @@ def solvable(trimap: Trimap) -> bool:
 def _solve(method: Method, rgb: NDArray[Any], trimap: NDArray[Any], largest_side: int) -> Alpha:
     if not isinstance(trimap, np.ndarray) or trimap.dtype != np.uint8 or trimap.ndim != 2 or not trimap.size:
         raise OptionError(f"trimap must be a uint8 array of the shape H x W, but is {described(trimap)}.")
-    photo = checked_photo(rgb, trimap.shape)
+    photo = checked_photo(rgb, trimap.shape, "trimap")
     largest_side = checked_whole("largest_side", largest_side, 16)
     foreground, background = trimap == FOREGROUND, trimap == BACKGROUND
     unknown = ~(foreground | background)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from arena.refine._check import checked_kernel, checked_matte, checked_number, checked_whole
+from arena.checks import checked_alpha, checked_kernel, checked_number, checked_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +46,7 @@ def threshold(alpha: Alpha, level: float = 0.5, softness: float = 0.0) -> Alpha:
     Raises:
         OptionError: A parameter is out of range, or ``alpha`` is no matte.
     """
-    matte = checked_matte(alpha)
+    matte = checked_alpha(alpha)
     level = checked_number("level", level, above=0, highest=1)
     softness = checked_number("softness", softness, 0, 1)
     if softness == 0:
@@ -73,7 +73,7 @@ def largest_components(alpha: Alpha, count: int = 1, level: float = PART_LEVEL) 
     Raises:
         OptionError: A parameter is out of range, or ``alpha`` is no matte.
     """
-    matte = checked_matte(alpha)
+    matte = checked_alpha(alpha)
     count = checked_whole("count", count, 1)
     solid = (matte > np.float32(checked_number("level", level, 0, math.nextafter(1, 0)))).view(np.uint8)
     parts, labels = cv2.connectedComponents(solid, connectivity=8, ltype=cv2.CV_32S)
@@ -106,7 +106,7 @@ def fill_holes(alpha: Alpha, largest_share: float = 0.002, level: float = HOLE_L
     Raises:
         OptionError: A parameter is out of range, or ``alpha`` is no matte.
     """
-    matte = checked_matte(alpha)
+    matte = checked_alpha(alpha)
     largest = checked_number("largest_share", largest_share, 0, 1) * matte.size
     gaps = (matte < np.float32(checked_number("level", level, above=0, highest=1))).view(np.uint8)
     if largest < 1:
@@ -173,7 +173,7 @@ def grow(alpha: Alpha, pixels: float) -> Alpha:
     Raises:
         OptionError: A parameter is out of range, or ``alpha`` is no matte.
     """
-    matte = checked_matte(alpha)
+    matte = checked_alpha(alpha)
     pixels = checked_number("pixels", pixels, -LARGEST_GROWTH, LARGEST_GROWTH)
     operation = cv2.MORPH_DILATE if pixels > 0 else cv2.MORPH_ERODE
     fraction, whole = math.modf(abs(pixels))
@@ -203,7 +203,7 @@ def disc(radius: int) -> NDArray[np.uint8]:
 
 
 def _twice(alpha: Alpha, operation: int, kernel: int, iterations: int) -> Alpha:
-    matte = checked_matte(alpha)
+    matte = checked_alpha(alpha)
     radius = checked_kernel("kernel", kernel) // 2
     iterations = checked_whole("iterations", iterations, 0)
     if radius == 0 or iterations == 0:

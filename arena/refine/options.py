@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from arena.checks import checked_alpha, checked_kernel, checked_number, checked_photo, checked_whole, is_whole
 from arena.errors import OptionError
 from arena.refine import matting, morphology
-from arena.refine._check import checked_kernel, checked_matte, checked_number, checked_photo, checked_whole, is_whole
 from arena.refine.edges import LARGEST_BILATERAL, bilateral, guided, soften
 from arena.wording import did_you_mean
 
@@ -213,7 +213,7 @@ def refine(alpha: Alpha, rgb: NDArray[Any] | None = None, options: RefineOptions
         OptionError: A step needs the photo and there is none, or of another size; a length is out of range once scaled;
             pymatting is asked for and not installed; or ``alpha`` is no matte.
     """
-    matte = checked_matte(alpha)
+    matte = checked_alpha(alpha)
     options = options or RefineOptions()
     photo = None if rgb is None else checked_photo(rgb, matte.shape)
     if options.needs_photo and photo is None:

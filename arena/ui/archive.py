@@ -6,7 +6,6 @@ import io
 import zipfile
 from typing import TYPE_CHECKING
 
-from arena.errors import ArenaError
 from arena.render import EFFECT_PICTURES, Summary, result_files
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def results_zip(results: Iterable[Result], finish: Finish) -> bytes:
                 try:
                     for path, contents in result_files(result, finish, pictures):
                         archive.writestr(f"{ROOT}/{path}", contents)
-                except ArenaError as error:
+                except Exception as error:  # noqa: BLE001 - one picture's failure must not end the archive
                     # The others are wanted all the same, and results.json says what is missing.
                     made = result.failed(error)
                 summary.add(made)

@@ -124,7 +124,7 @@ class Preview:
 
     def _refined_alpha(self, options: RefineOptions) -> Alpha:
         if self._refined is None or self._refined[0] != options:
-            self._refined = options, refined_alpha(self._photo.rgb, self._matte.alpha, options)
+            self._refined = options, refined_alpha(self._photo, self._matte, options)
         return self._refined[1]
 
     def _front_of(self, options: RefineOptions, colours: OwnColours) -> _Front:

@@ -60,14 +60,19 @@ def retry(space: Workspace, key: ResultKey) -> None:
 
 
 def collect() -> None:
-    """Take over what runs have finished, unless its photo is gone by now."""
+    """Take over what runs have finished, unless its photo is gone by now; what it replaces was kept until here."""
     for space in session().workspaces:
         if space.job is None:
             continue
         for result in space.job.take():
-            if result.photo is not None and result.photo.digest in space.at_hand:
-                key = _key(result.model, result.photo.digest, result.device, space.prompts)
-                space.results[key] = result
+            if result.photo is None or result.photo.digest not in space.at_hand:
+                continue
+            key = _key(result.model, result.photo.digest, result.device, space.prompts)
+            # What another device or prompt gave is dropped with it: each result holds a matte of the photo's size.
+            for old in [k for k in space.results if (k.model, k.digest) == (key.model, key.digest)]:
+                del space.results[old]
+                space.previews.pop(old, None)
+            space.results[key] = result
 
 
 def shown_results(space: Workspace) -> list[tuple[ResultKey, Result]]:
@@ -91,11 +96,6 @@ def shown_results(space: Workspace) -> list[tuple[ResultKey, Result]]:
 
 def _launch(space: Workspace, wanted: Sequence[tuple[str, Photo]], device: str, prompts: Prompts) -> None:
     models = list(dict.fromkeys(model for model, _ in wanted))
-    # What another device or prompt gave is dropped with it: each result holds a matte of the photo's size.
-    again = {(model, photo.digest) for model, photo in wanted}
-    for key in [key for key in space.results if (key.model, key.digest) in again]:
-        del space.results[key]
-        space.previews.pop(key, None)
     orders = [Order(model, [photo for m, photo in wanted if m == model]) for model in models]
     told = {model: prompts.taken_by(get_card(model)).keywords() for model in models}
     space.job = Job(orders, device, told)

@@ -218,7 +218,7 @@ def test_a_hard_edge_is_no_work() -> None:
         (np.zeros((4, 5, 3), np.float32), np.zeros((4, 5), np.float32), "uint8"),
         (np.zeros((4, 5), np.uint8), np.zeros((4, 5), np.float32), "H x W x 3"),
         (np.zeros((4, 5, 4), np.uint8), np.zeros((4, 5), np.float32), "H x W x 3"),
-        (np.zeros((0, 5, 3), np.uint8), np.zeros((0, 5), np.float32), "H x W x 3"),
+        (np.zeros((0, 5, 3), np.uint8), np.zeros((0, 5), np.float32), "H x W"),
         ([[1]], np.zeros((4, 5), np.float32), "list"),
         (np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5)), "float64"),
         (np.zeros((4, 5, 3), np.uint8), None, "NoneType"),

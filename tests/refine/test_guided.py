@@ -78,7 +78,7 @@ def test_a_flat_matte_stays_flat(value: float) -> None:
 
 def test_bad_arguments_are_named() -> None:
     rgb, alpha = np.zeros((8, 8, 3), np.uint8), np.zeros((4, 4), np.float32)
-    with pytest.raises(OptionError, match="guide"):
+    with pytest.raises(OptionError, match="rgb_full"):
         guided_upsample(alpha, rgb[..., 0])
     with pytest.raises(OptionError, match="float32"):
         guided_upsample(alpha.astype(np.float64), rgb)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from arena.checks import LARGEST_KERNEL
 from arena.compose import Placement, Plain, Transparent
-from arena.finish import DEFAULT_KERNEL, LARGEST_KERNEL, Effect, Finish
+from arena.finish import DEFAULT_KERNEL, Effect, Finish
 from arena.ui.components.backdrop import backdrop_picker
 from arena.ui.state import Key
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from arena.catalog import get_card
+from arena.comparison import as_arena_error
 from arena.devices import Device
-from arena.errors import ArenaError
 from arena.finish import Effect
 from arena.render import EFFECT_PICTURES, render_png
 from arena.ui import runs
@@ -23,7 +23,7 @@ from arena.ui.text import data_url, plain
 from arena.wording import format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from arena.comparison import Result
     from arena.finish import Finish
@@ -124,10 +124,13 @@ def _columns(
                 st.image(data_url(screen_picture(space, photo)), width="stretch", alt=f"{photo.name}, original")
         for key, result in mine:
             with st.container(border=True, key=Key.COLUMN.of(result.model, photo.digest)):
-                if show_outcome(space, key, result):
-                    _mask(space, key, result, finish)
-                    _finished(space, key, result, finish)
-                    _downloads(key, result, finish)
+                # Where the mask cannot be had, neither can what is made with it.
+                if show_outcome(space, key, result) and _mask(space, key, result, finish):
+                    shown = _finished(space, key, result, finish)
+                    with st.container(horizontal=True, gap="xsmall"):
+                        if shown:
+                            _download_finished(key, result, finish)
+                        _download_mask(key, result, finish)
 
 
 def show_pair(space: Workspace, key: ResultKey, result: Result, finish: Finish) -> None:
@@ -143,11 +146,12 @@ def show_pair(space: Workspace, key: ResultKey, result: Result, finish: Finish) 
         return
     with st.container(key=Key.GRID.of(space.name)):
         with st.container(key=Key.COLUMN.of("mask", space.name)):
-            _mask(space, key, result, finish)
-            _download("Download mask", "masks", key, result, finish)
+            shown = _mask(space, key, result, finish)
+            if shown:
+                _download_mask(key, result, finish)
         with st.container(key=Key.COLUMN.of("finished", space.name)):
-            _finished(space, key, result, finish)
-            _download(DOWNLOAD_WORDS[finish.effect], EFFECT_PICTURES[finish.effect], key, result, finish)
+            if shown and _finished(space, key, result, finish):
+                _download_finished(key, result, finish)
 
 
 def show_outcome(space: Workspace, key: ResultKey, result: Result) -> bool:
@@ -194,31 +198,34 @@ def show_outcome(space: Workspace, key: ResultKey, result: Result) -> bool:
     return True
 
 
-def _mask(space: Workspace, key: ResultKey, result: Result, finish: Finish) -> None:
-    label = get_card(result.model).label
-    try:
-        overlay = _preview(space, key, result).overlay(finish.refine)
-    except ArenaError as error:
-        st.error(plain(str(error)))
-        return
-    st.image(data_url(overlay), width="stretch", alt=f"{result.photo_name}, mask by {label}")
+def _mask(space: Workspace, key: ResultKey, result: Result, finish: Finish) -> bool:
+    """Draw the mask over the photo; whether it could be had."""
+    alt = f"{result.photo_name}, mask by {get_card(result.model).label}"
+    return _picture(result, lambda: _preview(space, key, result).overlay(finish.refine), alt)
 
 
-def _finished(space: Workspace, key: ResultKey, result: Result, finish: Finish) -> None:
-    label = get_card(result.model).label
+def _finished(space: Workspace, key: ResultKey, result: Result, finish: Finish) -> bool:
+    """Draw the finished picture; whether it could be had."""
+    alt = f"{result.photo_name}, {EFFECT_ALTS[finish.effect]} by {get_card(result.model).label}"
+    return _picture(result, lambda: _preview(space, key, result).finished(finish), alt)
+
+
+def _picture(result: Result, make: Callable[[], bytes], alt: str) -> bool:
     try:
-        picture = _preview(space, key, result).finished(finish)
-    except ArenaError as error:
-        st.error(plain(str(error)))
-        return
-    alt = f"{result.photo_name}, {EFFECT_ALTS[finish.effect]} by {label}"
+        picture = make()
+    except Exception as error:  # noqa: BLE001 - one picture's failure must not take the other columns with it
+        st.error(plain(str(as_arena_error(error, get_card(result.model)))))
+        return False
     st.image(data_url(picture), width="stretch", alt=alt)
+    return True
 
 
-def _downloads(key: ResultKey, result: Result, finish: Finish) -> None:
-    with st.container(horizontal=True, gap="xsmall"):
-        _download(DOWNLOAD_WORDS[finish.effect], EFFECT_PICTURES[finish.effect], key, result, finish)
-        _download("Download mask", "masks", key, result, finish)
+def _download_mask(key: ResultKey, result: Result, finish: Finish) -> None:
+    _download("Download mask", "masks", key, result, finish)
+
+
+def _download_finished(key: ResultKey, result: Result, finish: Finish) -> None:
+    _download(DOWNLOAD_WORDS[finish.effect], EFFECT_PICTURES[finish.effect], key, result, finish)
 
 
 def _circumstances(result: Result) -> str:
