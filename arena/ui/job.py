@@ -57,6 +57,7 @@ class Job:
         self._done = 0
         self._last_seen = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="arena-job", daemon=True)
+        self._unwatched = False
         self.total = sum(len(order.photos) for order in self._orders)
         """Results that a complete run gives."""
 
@@ -89,6 +90,11 @@ class Job:
     def stopping(self) -> bool:
         """Whether it was asked to stop and has not yet."""
         return self._stop.is_set() and self.running
+
+    @property
+    def unwatched(self) -> bool:
+        """Whether it was ended because no page asked for it any more."""
+        return self._unwatched
 
     def events(self) -> list[Event]:
         """The last event of each model, in the order in which they run."""
@@ -149,7 +155,8 @@ class Job:
                 self._note(Event(order.model, Stage.FAILED, photos=len(order.photos), error=error))
 
     def _note(self, event: Event) -> None:
-        if time.monotonic() - self._last_seen > UNWATCHED_SECONDS:
+        if time.monotonic() - self._last_seen > UNWATCHED_SECONDS and not self._stop.is_set():
+            self._unwatched = True
             self._stop.set()
         with self._lock:
             self._events[event.model] = event

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from arena.finish import Finish
 from arena.photo import encode
+from arena.ui.previews import Preview
 from arena.ui.state import COMPARE, Key
 from tests.fakes import SlowSegmenter
 from tests.ui.driving import memory, only_preview, run_on_sample, texts, until_done
 
 if TYPE_CHECKING:
+    import pytest
     from streamlit.testing.v1 import AppTest
 
     from arena.photo import Photo
+    from arena.refine import RefineOptions
 
 
 def test_the_button_says_what_is_missing(page: AppTest) -> None:
@@ -206,3 +212,72 @@ def test_uploads_are_decoded_once_named_apart_and_broken_ones_say_why(page: AppT
     page.button(key=Key.RUN.of(COMPARE)).click()
     until_done(page)
     assert {result.photo_name for result in memory(page).results.values()} == {"me", "me-2"}
+
+
+def test_running_again_keeps_results_until_there_are_new_ones(page: AppTest) -> None:
+    run_on_sample(page, "slow")
+    ((key, before),) = memory(page).results.items()
+    SlowSegmenter.gate.clear()
+    page.button(key=Key.RUN.of(COMPARE)).click().run()
+    assert memory(page).results == {key: before}
+    assert "Inference: " in texts(page)
+    SlowSegmenter.gate.set()
+    until_done(page)
+    assert list(memory(page).results) == [key]
+    assert memory(page).results[key] is not before
+
+
+def test_a_run_that_was_stopped_says_what_is_missing(page: AppTest) -> None:
+    page.run()
+    SlowSegmenter.gate.clear()
+    page.button(key=Key.SAMPLE.of("astronaut")).click().run()
+    page.button(key=Key.NO_MODELS).click().run()
+    for model in ("slow", "disc"):
+        page.checkbox(key=Key.MODEL.of(model)).check().run()
+    page.button(key=Key.RUN.of(COMPARE)).click().run()
+    job = memory(page).job
+    assert job is not None
+    job.stop()
+    SlowSegmenter.gate.set()
+    until_done(page).run()
+    assert "The run was stopped: " in texts(page)
+    assert " of 2 results are here. Run once more for the others." in texts(page)
+    page.button(key=Key.RUN.of(COMPARE)).click()
+    until_done(page)
+    assert "The run was stopped" not in texts(page)
+
+
+def test_a_refinement_that_leaves_nobody_is_said_and_downloads_nothing(page: AppTest) -> None:
+    run_on_sample(page, "disc", "slow")
+    results = memory(page).results
+    for key, result in list(results.items()):
+        assert result.matte is not None
+        if key.model == "disc":
+            faint = dataclasses.replace(result.matte, alpha=result.matte.alpha * np.float32(0.9))
+            results[key] = dataclasses.replace(result, matte=faint)
+    memory(page).previews.clear()
+    page.slider(key=Key.REFINE.of("threshold", COMPARE)).set_value(0.95).run()
+    assert [error.value for error in page.main.error] == [
+        "The refinement leaves nobody in astronaut. Make its steps smaller\\: opening, threshold, or growth below 0."
+    ]
+    labels = [button.proto.label for button in page.get("download_button")]
+    # One column's and everything.
+    assert labels.count("Download mask") == labels.count("Download blurred photo") == 1
+
+
+def test_a_picture_that_cannot_be_made_takes_no_other_column_with_it(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlay = Preview.overlay
+
+    def failing(self: Preview, options: RefineOptions) -> bytes:
+        if self._matte.model == "disc":
+            raise MemoryError("no more of it")
+        return overlay(self, options)
+
+    monkeypatch.setattr(Preview, "overlay", failing)
+    run_on_sample(page, "disc", "slow")
+    assert not page.exception
+    (error,) = page.main.error
+    assert "MemoryError" in error.value
+    assert texts(page).count("Inference: ") == 2

@@ -74,6 +74,7 @@ def test_a_run_that_nobody_watches_ends_by_itself(photo: Photo, monkeypatch: pyt
     monkeypatch.setattr("arena.ui.job.UNWATCHED_SECONDS", -1.0)
     job = finished(Job([Order("disc", [photo, photo]), Order("empty", [photo])], "cpu"))
     assert job.done < job.total
+    assert job.unwatched
 
 
 def test_a_run_that_cannot_begin_fails_in_its_columns(photo: Photo) -> None:
