@@ -7,6 +7,7 @@ import os
 import re
 import traceback
 from collections import Counter
+from collections.abc import Sized
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -203,23 +204,32 @@ def find_photos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         Files in the order given, those of a folder or pattern by name; each once.
 
     Raises:
-        OptionError: A folder or pattern has no picture in it.
+        OptionError: A folder or pattern has no picture in it, or cannot be read.
     """
     found: dict[Path, None] = {}
     for path in map(Path, paths):
-        if path.is_dir():
-            matches = _pictures(path.iterdir())
-        elif not path.exists() and any(mark in str(path) for mark in "*?["):
-            anchor = Path(path.anchor) if path.is_absolute() else Path()
-            pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else str(path)
-            matches = _pictures(anchor.glob(pattern))
-        else:
-            # A missing file is reported by the comparison, beside the results of the others.
-            matches = [path]
+        try:
+            matches = _matches(path)
+        except OSError as error:
+            raise OptionError(f"{path} cannot be read: {error.strerror or error}.") from error
+        except ValueError as error:
+            # Python 3.12 knows no ** beside other characters.
+            raise OptionError(f"{path} is no pattern: {error}.", "Use * and ? within one name.") from error
         if not matches:
             raise OptionError(f"There is no picture in {path}.", f"Looked for {', '.join(SUFFIXES)}.")
         found.update(dict.fromkeys(matches))
     return list(found)
+
+
+def _matches(path: Path) -> list[Path]:
+    if path.is_dir():
+        return _pictures(path.iterdir())
+    if not path.exists() and any(mark in str(path) for mark in "*?["):
+        anchor = Path(path.anchor) if path.is_absolute() else Path()
+        pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else str(path)
+        return _pictures(anchor.glob(pattern))
+    # A missing file is reported by the comparison, beside the results of the others.
+    return [path]
 
 
 def _pictures(paths: Iterable[Path]) -> list[Path]:
@@ -376,9 +386,19 @@ class _Run:
 
 
 def _check_told(card: ModelCard, prompts: Mapping[str, Any]) -> None:
-    """Stop a model that cannot say anything of a photo alone, before it is downloaded for nothing."""
-    if card.task is Task.PROMPTED and not prompts:
+    """Stop a model that cannot work with what it is told, before it is downloaded for nothing."""
+    from arena.models.pool import adapter_of, check_available  # noqa: PLC0415 - keeps `import arena` light
+
+    check_available(card)
+    if card.task is Task.PROMPTED and not any(_some(prompts.get(name)) for name in ("boxes", "points")):
         raise nothing_shown(card.label)
+    if prompts:
+        adapter_of(card).check_told(card, prompts)
+
+
+def _some(prompts: object) -> bool:
+    """Whether there is a box or a point among them; whether it is a good one is for the model to say."""
+    return prompts is not None and (not isinstance(prompts, Sized) or len(prompts) > 0)
 
 
 def as_arena_error(error: Exception, card: ModelCard) -> ArenaError:

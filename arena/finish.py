@@ -6,7 +6,6 @@ import tomllib
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from arena.checks import LARGEST_KERNEL, checked_kernel, checked_share
@@ -14,12 +13,14 @@ from arena.compose import AS_SHOT, BLACK, Gradient, Placement, Plain, Transparen
 from arena.compose.background import checked_colour
 from arena.compose.fit import checked_anchor, checked_fit, checked_scale
 from arena.errors import OptionError
+from arena.paths import expanded
 from arena.photo import Photo
 from arena.refine import PRESETS, RefineOptions
 from arena.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from arena.compose import Anchor, Colour, Fit
 
@@ -193,13 +194,13 @@ def read_backdrop(text: str, folder: Path | None = None) -> Backdrop:
 
 def _existing_file(text: str, folder: Path | None) -> Path | None:
     try:
-        path = Path(text).expanduser()
+        path = expanded(text)
         if folder is not None:
             # An absolute path stays what it is.
             path = folder / path
         return path if path.is_file() else None
-    except (OSError, RuntimeError):
-        # Longer than a name can be, or the home of a user whom nobody knows.
+    except (OptionError, OSError):
+        # The home of a user whom nobody knows, or longer than a name can be.
         return None
 
 

@@ -492,11 +492,13 @@ def _to_srgb(image: Image.Image) -> tuple[Pixels, Pixels | None]:
     """Any Pillow mode to sRGB on white, and to straight RGBA if any pixel is transparent."""
     alpha: Image.Image | None = None
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
+        alpha = _deep_transparency(image)
         image = _deep_grey_to_8_bit(image)
     elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
-        image = image.convert("RGB")
+        # Grey stays grey: its profile, if it has one, is of grey.
+        grey = image.mode in ("1", "L", "LA", "La")
+        alpha = image.convert("RGBA").getchannel("A")
+        image = image.convert("LA").convert("L") if grey else image.convert("RGBA").convert("RGB")
     elif image.mode == "P":
         image = image.convert("RGB")
     elif image.mode == "1":
@@ -513,6 +515,14 @@ def _to_srgb(image: Image.Image) -> tuple[Pixels, Pixels | None]:
     weight = coverage[..., None].astype(np.uint16)
     on_white = (rgb * weight + WHITE * (255 - weight) + 127) // 255
     return on_white.astype(np.uint8), rgba
+
+
+def _deep_transparency(image: Image.Image) -> Image.Image | None:
+    """Coverage of 16-bit grey of which one level is transparent (tRNS of PNG); None if there is none."""
+    level = image.info.get("transparency")
+    if not isinstance(level, int):
+        return None
+    return Image.fromarray(np.where(np.asarray(image) == level, 0, 255).astype(np.uint8))
 
 
 def _deep_grey_to_8_bit(image: Image.Image) -> Image.Image:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import io
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
+from arena.catalog import Task
 from arena.comparison import Event, Stage, compare, distinct_names, find_photos
 from arena.errors import DeviceError, OptionError, OutOfMemoryError, PhotoError, UnexpectedError, UnknownModelError
 from arena.models.pool import ModelPool
 from arena.photo import Photo, encode
+from tests.fakes import make_card
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from arena.comparison import Result
 
 pytestmark = pytest.mark.usefixtures("fake_cards")
@@ -94,6 +99,29 @@ def test_prompts_reach_their_model(photo: Photo) -> None:
     assert result.matte.notes == ("Looked for dog.",)
 
 
+@pytest.mark.parametrize(
+    ("model", "prompts", "problem"),
+    [
+        ("disc", {"prompt": "cat"}, "Disc cannot be told prompt"),
+        ("boxes", {}, "has to be shown what to segment"),
+        ("boxes", {"hair": True}, "has to be shown what to segment"),
+        ("boxes", {"boxes": []}, "has to be shown what to segment"),
+        ("boxes", {"boxes": [(0, 0, 9, 9)], "prompt": "cat"}, "Boxes cannot be told prompt"),
+    ],
+)
+def test_a_model_that_cannot_work_with_what_it_is_told_is_not_loaded_for_it(
+    photo: Photo, use_cards: Callable[..., None], model: str, prompts: dict[str, Any], problem: str
+) -> None:
+    use_cards(
+        make_card("disc", "DiscSegmenter", label="Disc"),
+        make_card("boxes", "BoxSegmenter", label="Boxes", task=Task.PROMPTED, box_prompt=True),
+    )
+    events: list[Event] = []
+    (result,) = run(photo, model, prompts={model: prompts}, on_event=events.append)
+    assert problem in str(result.error)
+    assert Stage.LOADING not in {event.stage for event in events}
+
+
 def test_events_tell_every_stage(photo: Photo) -> None:
     events: list[Event] = []
     run([photo, photo], ["disc", "broken"], on_event=events.append)
@@ -168,3 +196,16 @@ def test_folders_and_patterns_expand_to_pictures(tmp_path: Path, monkeypatch: py
         find_photos([tmp_path / "*.webp"])
     # A missing file is the comparison's to report.
     assert find_photos(["missing.jpg"]) == [Path("missing.jpg")]
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [(PermissionError(13, "Permission denied"), "cannot be read"), (ValueError("odd"), "no pattern")],
+)
+def test_a_folder_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, problem: str
+) -> None:
+    # Root may read everything, and newer Pythons take every pattern.
+    monkeypatch.setattr(Path, "iterdir", Mock(side_effect=error))
+    with pytest.raises(OptionError, match=f"{tmp_path.name} .*{problem}"):
+        find_photos([tmp_path])

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from arena.catalog import get_card
-from arena.errors import DeviceError, ModelUnavailableError, OptionError, UnknownModelError
+from arena.errors import DeviceError, ModelUnavailableError, OptionError, PhotoError, UnknownModelError
 from arena.evaluation import contenders, evaluate, face_box
 from arena.evaluation.contenders import Boxes, Contender
 from arena.evaluation.journal import SIDE
@@ -186,13 +186,13 @@ def test_a_second_run_scores_only_what_is_new(data: Path, tmp_path: Path) -> Non
     assert len(StripeSegmenter.seen) == 3
 
 
-@pytest.mark.parametrize("change", ["precision", "box", "published"])
+@pytest.mark.parametrize("change", ["precision", "box", "published", "hair"])
 def test_what_a_matte_depends_on_is_known(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = REMBACK if change == "published" else LITE
-    contender = Contender(card.key, card, None, Boxes.FACE)
+    contender = Contender(card.key, card, None, Boxes.FACE, hair=change == "hair")
     file = tmp_path / "weights"
     file.write_bytes(b"old")
-    monkeypatch.setattr(contenders, "BOXED", file)
+    monkeypatch.setattr(contenders, "HAIR" if change == "hair" else "BOXED", file)
     monkeypatch.setattr(contenders, "location", lambda card: file)
     before = contender.identity("cpu")
     assert contender.identity("cpu") == before
@@ -447,3 +447,11 @@ def test_arena_lite_comes_near_to_what_people_drew(shared: Path, monkeypatch: py
     mattes = judge(shared / "data" / "mattes", "lite", limit=1)
     assert mattes.rows[0].truth == "matte"
     assert mattes.rows[0].scores["connectivity"] > 0
+
+
+def test_a_folder_that_is_a_file_is_named(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    file.write_bytes(b"mine")
+    with pytest.raises(PhotoError, match="Name another folder"):
+        judge(data, "stripe-50", out=file)
+    assert file.read_bytes() == b"mine"

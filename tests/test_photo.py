@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,20 @@ def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
     return buffer.getvalue()
+
+
+def linear_grey_profile() -> bytes:
+    """An ICC profile (ICC.1:2001-04) of grey whose levels are proportional to light."""
+    d50 = struct.pack(">3i", *(round(value * 65536) for value in (0.9642, 1.0, 0.8249)))
+    tags = {b"wtpt": b"XYZ " + bytes(4) + d50, b"kTRC": b"curv" + bytes(8)}
+    start, table, contents = 128 + 4 + 12 * len(tags), b"", b""
+    for name, data in tags.items():
+        table += name + struct.pack(">2I", start + len(contents), len(data))
+        contents += data
+    header = struct.pack(
+        ">I4xI4s4s4s12x4s28x12s48x", start + len(contents), 0x02400000, b"mntr", b"GRAY", b"XYZ ", b"acsp", d50
+    )
+    return header + struct.pack(">I", len(tags)) + table + contents
 
 
 def halves(mode: str = "RGB", width: int = 40, height: int = 24) -> Image.Image:
@@ -111,6 +126,28 @@ def test_an_icc_profile_is_converted_to_srgb() -> None:
     assert image is not None
     photo = Photo.open(encoded(image, "TIFF", icc_profile=lab.tobytes()))
     assert np.abs(photo.rgb[4, 4].astype(int) - (200, 30, 40)).max() <= 3
+
+
+def test_grey_with_alpha_keeps_its_profile() -> None:
+    # Linear light: the level 128 is far brighter in sRGB.
+    linear = linear_grey_profile()
+    alone = Photo.open(encoded(Image.new("L", (8, 8), 128), "PNG", icc_profile=linear))
+    image = Image.new("LA", (8, 8), (128, 255))
+    image.putpixel((0, 0), (128, 0))
+    both = Photo.open(encoded(image, "PNG", icc_profile=linear))
+    assert alone.rgb[4, 4].tolist() == both.rgb[4, 4].tolist() == [188, 188, 188]
+    assert both.rgba is not None
+    assert both.rgba[..., 3].tolist()[0][:2] == [0, 255]
+
+
+def test_16_bit_grey_keeps_its_transparent_level() -> None:
+    levels = np.full((6, 8), 40_000, np.uint16)
+    levels[:, :3] = 7
+    photo = Photo.open(encoded(Image.fromarray(levels), "PNG", transparency=7))
+    assert photo.rgba is not None
+    assert photo.rgba[0, :, 3].tolist() == [0] * 3 + [255] * 5
+    assert photo.rgb[0, 0].tolist() == [255, 255, 255]
+    assert photo.rgb[0, 7].tolist() == [156, 156, 156]
 
 
 def test_a_broken_icc_profile_is_ignored() -> None:

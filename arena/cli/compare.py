@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,11 +15,15 @@ from arena.cli.console import EXIT_FAILED, err, out, print_error, print_licence_
 from arena.cli.finishing import BackgroundFlags, BlurFlags, ConfigOption, RefineFlags, read_finish
 from arena.cli.flags import spread
 from arena.cli.options import BoxesOption, DeviceOption, HairOption, PointsOption, PromptOption, is_told, prompts_for
+from arena.errors import OptionError
 from arena.wording import format_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from arena.comparison import Result
     from arena.errors import ArenaError
+    from arena.render import Summary
 
 
 @spread
@@ -61,15 +65,20 @@ def compare(
     from arena.render import PICTURES, Summary, result_files  # noqa: PLC0415
 
     finish = read_finish("blur", config, strength, background, refine)
+    if not finish.has_background and (idle := [flag.name for flag, _ in background.given()]):
+        raise OptionError(f"{', '.join(idle)}: there is no background to lay it on.", "Name one: --background.")
     pictures = (*PICTURES, "replaced") if finish.has_background else PICTURES
     keys = list(dict.fromkeys(models or [DEFAULT_MODEL]))
     prompts = prompts_for(keys, prompt, boxes, points, hair=hair)
     print_licence_notices(keys)
     summary = Summary(finish)
     failures: list[tuple[str, ArenaError]] = []
+    sources = find_photos(photos)
     count = 0
-    with model_bars(lambda key: get_card(key).label) as bars:
-        for segmented in run(find_photos(photos), keys, device=device, prompts=prompts, on_event=bars.show):
+    # Before hours of work: a folder that cannot be written to fails at once, and who breaks off keeps what is known.
+    write_file(folder / "results.json", summary.to_json().encode())
+    with _kept(summary, folder / "results.json"), model_bars(lambda key: get_card(key).label) as bars:
+        for segmented in run(sources, keys, device=device, prompts=prompts, on_event=bars.show):
             count += 1
             result = segmented
             # pymatting prints its warnings to where --json promises nothing but JSON.
@@ -86,7 +95,6 @@ def compare(
                 # On a terminal the live bars would be drawn over what another console prints.
                 console = bars.console if out.is_terminal and err.is_terminal else out
                 console.print(_line(result, told=is_told(prompts, result.model)), markup=False, soft_wrap=True)
-    write_file(folder / "results.json", summary.to_json().encode())
     if as_json:
         sys.stdout.write(summary.to_json())
     else:
@@ -95,6 +103,17 @@ def compare(
         print_error(error, subject)
     if failures:
         raise typer.Exit(EXIT_FAILED)
+
+
+@contextmanager
+def _kept(summary: Summary, path: Path) -> Iterator[None]:
+    """Write what is known by the end, however it comes."""
+    from arena.photo import write_file  # noqa: PLC0415 - --help does not wait for Pillow
+
+    try:
+        yield
+    finally:
+        write_file(path, summary.to_json().encode())
 
 
 def _subject(result: Result) -> str:

@@ -10,6 +10,7 @@ import typer
 from arena.catalog import get_card
 from arena.cli.console import err, out, print_licence_notices
 from arena.cli.fetch import download
+from arena.paths import expanded
 from arena.wording import format_bytes, format_seconds
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def export(
     from arena.export.exporter import check_exportable, export_onnx  # noqa: PLC0415
 
     card = get_card(key)
-    checkpoint = checkpoint and checkpoint.expanduser()
+    checkpoint = checkpoint and expanded(checkpoint)
     check_exportable(card, onnx)
     if checkpoint is None:
         print_licence_notices([key])

@@ -12,6 +12,7 @@ from arena.cli.console import err, out, print_licence_notices
 from arena.cli.options import DeviceOption
 from arena.cli.train import print_skipped, training_bars
 from arena.errors import OptionError
+from arena.paths import expanded
 
 if TYPE_CHECKING:
     from arena.training.finetune import FinetuneSettings
@@ -158,7 +159,7 @@ def finetune(
         "validation": tuple(validation or ()),
         "prompts": prompts,
         "boxes": boxes,
-        "checkpoint": checkpoint and str(Path(checkpoint).expanduser()),
+        "checkpoint": checkpoint and str(expanded(checkpoint)),
         "model": model,
         "epochs": epochs,
         "batch": batch,

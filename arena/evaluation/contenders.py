@@ -14,9 +14,11 @@ from arena.catalog import Task, get_card
 from arena.errors import ModelUnavailableError, OptionError
 from arena.evaluation import face_box
 from arena.matte import Matte
+from arena.models.hair import WEIGHTS as HAIR
 from arena.models.lite import WEIGHTS as BOXED
 from arena.models.pool import load_adapter
 from arena.models.torch_base import wants_int8, working_dtype
+from arena.paths import expanded
 from arena.training.prompts import choose_prompt
 from arena.weights import location
 from arena.weights.digests import digest
@@ -96,7 +98,7 @@ class Contender:
             return cls(text, card, None, boxes, hair)
         if key in _WITHOUT_WEIGHTS:
             raise OptionError(f"{card.label} has no weights that a file could hold.", f"Say {key} alone.")
-        weights = Path(name).expanduser()
+        weights = expanded(name)
         if not weights.is_file():
             raise OptionError(f"There is no file {name or '(no name)'} for {card.label}.", "Say KEY=FILE, or KEY.")
         return cls(text, card, weights, boxes, hair)
@@ -122,7 +124,7 @@ class Contender:
             "model": card.key,
             "weights": weights or [card.repository, card.revision, card.file, card.sha256],
             "boxes": self.boxes,
-            "hair": self.hair,
+            "hair": digest(HAIR) if self.hair else None,
             "device": device,
             "precision": [str(working_dtype(device)[0]), wants_int8(device)],
         }

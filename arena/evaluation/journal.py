@@ -119,6 +119,8 @@ def _read(file: Path) -> dict[str, Row]:
         text = file.read_text("utf-8", errors="replace")
     except FileNotFoundError:
         return rows
+    except OSError as error:
+        raise PhotoError(f"{file} cannot be read: {error.strerror or error}.", "Name another folder.") from error
     for line in text.splitlines():
         try:
             values = json.loads(line)

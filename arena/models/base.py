@@ -105,7 +105,7 @@ class Segmenter(ABC):
             OptionError: A prompt that this model does not take, or a bad value of one.
             OutOfMemoryError: The photo does not fit the device.
         """
-        self._check(prompts)
+        self.check_told(self.card, prompts)
         exhausted = False
         with self._lock:
             try:
@@ -137,11 +137,21 @@ class Segmenter(ABC):
             scores=prediction.scores,
         )
 
-    def _check(self, prompts: Mapping[str, Any]) -> None:
-        unknown = sorted(set(prompts) - self.prompts)
+    @classmethod
+    def check_told(cls, card: ModelCard, prompts: Mapping[str, Any]) -> None:
+        """See that a model of this class takes what it is told; it need not be loaded for that.
+
+        Args:
+            card: Its card.
+            prompts: What :meth:`segment` is to be given beside the photo.
+
+        Raises:
+            OptionError: One of them means nothing to it.
+        """
+        unknown = sorted(set(prompts) - cls.prompts)
         if unknown:
-            takes = ", ".join(sorted(self.prompts)) or "nothing beside the photo"
-            raise OptionError(f"{self.card.label} cannot be told {', '.join(unknown)}.", f"It takes {takes}.")
+            takes = ", ".join(sorted(cls.prompts)) or "nothing beside the photo"
+            raise OptionError(f"{card.label} cannot be told {', '.join(unknown)}.", f"It takes {takes}.")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -16,6 +16,7 @@ from arena.errors import NobodyFoundError, OptionError
 from arena.metrics import MASK_THRESHOLD
 from arena.models.pool import load_adapter, load_model
 from arena.models.remback import RembackOptions, choose_faces, find_faces, padded_boxes
+from arena.paths import expanded
 from arena.photo import WHITE, Photo, format_of, save
 from arena.refine.edges import soften
 from arena.refine.foreground import estimate_foreground
@@ -146,7 +147,7 @@ class BackgroundRemover:
         if checkpoint is None:
             self._segmenter = load_model(MODEL, device)
             return
-        path = Path(checkpoint).expanduser()
+        path = expanded(checkpoint)
         if not path.is_file():
             raise OptionError(
                 f"There is no checkpoint {path}.", "Check the name, or leave it out: Remback's own is taken then."

@@ -3,7 +3,7 @@
 import base64
 import re
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~$:])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~$:&])")
 
 
 def plain(text: str) -> str:
@@ -13,7 +13,8 @@ def plain(text: str) -> str:
         text: Anything.
 
     Returns:
-        Markdown that shows exactly this text: no emphasis, formula, link or picture comes of it.
+        Markdown that shows exactly this text: no emphasis, formula, picture or link with words of its own comes of
+        it. An address that is spelled out becomes a link to itself.
     """
     return _MARKDOWN.sub(r"\\\1", text)
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
 
 from arena.cli.app import app
-from arena.errors import ArenaError, OptionError
+from arena.errors import ArenaError, OptionError, PhotoError
+from arena.models.base import Segmenter
 from arena.models.pool import unload
 from arena.photo import Photo, encode
+from tests.fakes import DiscSegmenter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from typer.testing import Result
+
+    from arena.matte import Matte
 
 pytestmark = pytest.mark.usefixtures("fake_cards")
 
@@ -116,7 +120,7 @@ def test_cutout_is_transparent(picture: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("blur", "PHOTO", "-o", "out.png", "-m", "disc", "-k", 100), "no middle"),
+        (("blur", "PHOTO", "-o", "out.png", "-m", "disc", "-k", 100), "Use 99 or 101."),
         (("blur", "PHOTO", "-o", "out.bmp", "-m", "disc"), 'ends in ".bmp"'),
         (("blur", "PHOTO", "-o", "out.png", "-m", "nothing"), 'no model "nothing"'),
         (("blur", "PHOTO", "-o", "out.png", "-m", "disc", "-d", "tpu"), 'no device called "tpu"'),
@@ -202,3 +206,34 @@ def test_help_imports_nothing_that_it_does_not_need() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "compare" in result.stdout
     assert result.stderr.strip() == "[]"
+
+
+def test_a_comparison_that_is_broken_off_keeps_what_is_known(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Segmenter.segment
+    done: list[Photo] = []
+
+    def segment(self: Segmenter, photo: Photo, **prompts: Any) -> Matte:
+        if done:
+            raise KeyboardInterrupt
+        done.append(photo)
+        return real(self, photo, **prompts)
+
+    monkeypatch.setattr(Segmenter, "segment", segment)
+    second = tmp_path / "second.png"
+    second.write_bytes(picture.read_bytes())
+    result = arena("compare", picture, second, "-o", tmp_path / "out", "-m", "disc")
+    assert result.exit_code != 0
+    numbers = json.loads((tmp_path / "out/results.json").read_text())
+    assert list(numbers["photos"]) == [picture.stem]
+
+
+def test_a_folder_that_cannot_be_written_to_stops_before_the_work(picture: Path, tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    file.write_bytes(b"mine")
+    loads = DiscSegmenter.loads
+    result = arena("compare", picture, "-o", file, "-m", "disc")
+    assert isinstance(result.exception, PhotoError)
+    assert DiscSegmenter.loads == loads
+    assert file.read_bytes() == b"mine"

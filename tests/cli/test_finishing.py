@@ -300,8 +300,19 @@ def test_compare_writes_the_replaced_picture_where_there_is_a_background(portrai
     assert numbers["kernel"] == 31
     assert numbers["background"] == {"source": "#000080", "harmonise": 0.5}
     assert numbers["refine"]["guided_radius"] == PRESETS["hair"].guided_radius
-    assert arena("compare", portrait, "-o", tmp_path / "bare", "-m", "soft", "--harmonise", 0.5).exit_code == 0
-    assert not (tmp_path / "bare/me/replaced").exists()
+
+
+def test_compare_refuses_flags_of_a_background_without_one_but_not_a_file_of_them(
+    portrait: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bare"
+    result = arena("compare", portrait, "-o", out, "-m", "soft", "--harmonise", 0.5, "--subject-x", 0.2)
+    assert "--harmonise, --subject-x: there is no background to lay it on." in str(result.exception)
+    assert not out.exists()
+    config = tmp_path / "shared.toml"
+    config.write_text("[background]\nharmonise = 0.5\n")
+    assert arena("compare", portrait, "-o", out, "-m", "soft", "-c", config).exit_code == 0
+    assert not (out / "me/replaced").exists()
 
 
 def test_what_a_package_prints_does_not_get_into_the_json(
@@ -389,19 +400,22 @@ def test_a_file_reaches_the_picture(config: Path, portrait: Path, photo: Photo, 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("blur", "-k", 100), "--kernel is 100 pixels, which has no middle. Use 99 or 101."),
+        (("blur", "-k", 100), "--kernel must be an odd whole number from 1 to 255, but is 100. Use 99 or 101."),
         (("blur", "--opening", 4), "--opening must be an odd whole number"),
         (("cutout", "--closing", 2), "--closing must be an odd whole number"),
         (("compare", "--bilateral", 4), "--bilateral must be an odd whole number"),
         (("cutout", "--grow", "nan"), "--grow must be from -25 to 25, but is nan"),
         (("cutout", "--feather", -1), "--feather must be from 0 to 100"),
-        (("cutout", "--threshold", 2), "--threshold must be a finite number at least 0 and at most 1"),
-        (("compare", "-k", 257), "--kernel must be an odd number of pixels from 1 to 255"),
+        (("cutout", "--threshold", 2), "--threshold must be a number from 0 to 1"),
+        (("compare", "-k", 257), "--kernel must be an odd whole number from 1 to 255, but is 257."),
         (("replace",), "No background was named. Add --background"),
         (("replace", "-c", "EMPTY"), "or source under [background] in"),
         (("replace", "-b", "beech.png"), "--background: 'beech.png' is neither a picture that exists"),
         (("compare", "-b", "gradient:red-gren"), "--background: 'gren' is no colour"),
-        (("replace", "-b", "navy", "--background-kernel", 2), "--background-kernel is 2 pixels"),
+        (
+            ("replace", "-b", "navy", "--background-kernel", 2),
+            "--background-kernel must be an odd whole number from 1 to 255, but is 2.",
+        ),
         (("replace", "-b", "navy", "--anchor", "middle"), "--anchor must be"),
         (("replace", "-b", "navy", "--anchor", "1,x"), "--anchor must be"),
         (("replace", "-b", "navy", "--anchor", "1,2"), "anchor's y must be"),
