@@ -192,6 +192,6 @@ class Contender:
 
 def _box_around(case: Case) -> Box:
     levels = np.rint(case.truth * np.float32(255)).astype(np.uint8)
-    prompt = choose_prompt(Path(case.photo.name), case.photo.rgb, levels, {}, "mask")
+    prompt = choose_prompt(Path(case.photo.name), case.photo.rgb, levels, (), "mask")
     assert prompt.box is not None  # noqa: S101 - for the type checker: a mask without anybody has raised
     return prompt.box

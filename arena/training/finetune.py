@@ -23,6 +23,7 @@ from arena.nets.sam import config_of, to_segment_anything
 from arena.nets.state import unwrap
 from arena.training.augment import AugmentSettings
 from arena.training.curves import plot
+from arena.training.files import make_folder, write_whole
 from arena.training.launch import check_batch, is_first, wait_for_all
 from arena.training.pictures import DataError, find_pairs, read_pair
 from arena.training.prompts import Boxes, Prompt, choose_prompt, prompts_beside, read_prompts
@@ -231,7 +232,7 @@ def survey(settings: FinetuneSettings, report: Callable[[int, int], None] | None
         for source, photo, mask in rows:
             try:
                 rgb, alpha = read_pair(photo, mask)
-                prompt = choose_prompt(photo, rgb, alpha, beside[source] | given, settings.boxes)
+                prompt = choose_prompt(photo, rgb, alpha, (given, beside[source]), settings.boxes)
                 pictures.append(Picture(photo.resolve(), mask.resolve(), prompt))
             except ArenaError as error:
                 skipped.append(f"{photo.name}: {error.problem}")
@@ -270,6 +271,8 @@ class FinetuneRun:
         check_batch(settings.batch)
         # What is quickly seen to be wrong comes before what takes a while: a download, and a look at every picture.
         list_pairs(settings)
+        if is_first():
+            self._check_folder()
         self.checkpoint = self._weights()
         check_blocks(config_of(unwrap(load_tensors(self.checkpoint))), settings.trained_blocks)
         if is_first():
@@ -303,7 +306,8 @@ class FinetuneRun:
         path = self.out / WEIGHTS
         if is_first():
             best = torch.load(self.out / BEST, map_location="cpu", weights_only=True)["average"]
-            torch.save({name: t.contiguous() for name, t in to_segment_anything(best).items()}, path)
+            tensors = {name: t.contiguous() for name, t in to_segment_anything(best).items()}
+            write_whole(path, lambda partial: torch.save(tensors, partial))
             # Many gigabytes, and of no use any more.
             shutil.rmtree(features, ignore_errors=True)
         wait_for_all()
@@ -324,20 +328,31 @@ class FinetuneRun:
 
     def _begin(self) -> None:
         """Write down what the run is made of, or see that it is the one that is there."""
-        self.out.mkdir(parents=True, exist_ok=True)
         config, pictures = self.out / CONFIG, self.out / PICTURES
-        text = write_table(_absolute(self.settings))
-        same = config.is_file() and config.read_text("utf-8") == text
-        if same and pictures.is_file():
+        if self._is_same() and pictures.is_file():
             return
-        if not same and (self.out / CHECKPOINT).is_file():
-            raise OptionError(
-                f"{self.out} holds a run of other settings.",
-                f"Name another folder, or go on with it by --config {config}.",
-            )
         found = survey(self.settings, self._reporter("pictures"))
         pictures.write_text(found.written(), "utf-8")
-        config.write_text(text, "utf-8")
+        config.write_text(self._written(), "utf-8")
+
+    def _written(self) -> str:
+        return write_table(_absolute(self.settings))
+
+    def _is_same(self) -> bool:
+        """Whether the folder holds a run of these settings."""
+        config = self.out / CONFIG
+        return config.is_file() and config.read_text("utf-8") == self._written()
+
+    def _check_folder(self) -> None:
+        """Refuse a folder that cannot be used, or whose contents would be lost."""
+        make_folder(self.out)
+        if not self._is_same() and (self.out / CHECKPOINT).is_file():
+            raise OptionError(
+                f"{self.out} holds a run of other settings.",
+                f"Name another folder, or go on with it by --config {self.out / CONFIG}.",
+            )
+        if self.settings.checkpoint and Path(self.settings.checkpoint).resolve() == (self.out / WEIGHTS).resolve():
+            raise OptionError(f"{self.out / WEIGHTS} would be overwritten by the result.", "Name another folder.")
 
     def _reporter(self, name: str) -> Callable[[int, int], None] | None:
         report = self._report

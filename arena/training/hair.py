@@ -54,6 +54,8 @@ class HairSettings:
     def __post_init__(self) -> None:
         if self.batch < 1 or self.side < 32 or self.side % MULTIPLE:
             raise OptionError("A batch is at least one view, and its side an even number of pixels from 32.")
+        if self.seed < 0:
+            raise OptionError(f"seed is {self.seed}: it must not be negative.")
         check_fraction("exchange", self.exchange)
 
 

@@ -85,6 +85,8 @@ class HairRun:
             samples += read
             self.skipped += [*index.skipped, *skipped]
         self.recipe = HairRecipe(samples, plan.settings)
+        # Masks are no subjects, but give backgrounds.
+        self._pictures = [sample.name for sample in samples]
 
     def run(self, report: Callable[[Progress], None] | None = None) -> Path:
         """Train.
@@ -96,7 +98,7 @@ class HairRun:
             The file of weights: the averaged network in half precision.
         """
         settings = self.plan.settings
-        facts = {"settings": asdict(settings), "pictures": [subject.name for subject in self.recipe.training]}
+        facts = {"settings": asdict(settings), "pictures": self._pictures}
         trainer = Trainer(
             self.recipe, self.plan.schedule, self.out, device=self.device, seed=settings.seed, facts=facts
         )

@@ -32,7 +32,8 @@ def distributed(device: str) -> Iterator[bool]:
     Yields:
         Whether this process is the one that reports and writes files.
     """
-    if "RANK" not in os.environ:
+    # Not RANK alone: clusters set that for jobs that torchrun has not started.
+    if not {"RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"} <= os.environ.keys():
         yield True
         return
     if device.startswith("cuda"):

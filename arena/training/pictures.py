@@ -167,6 +167,9 @@ def _in_folder(folder: Path, lists: dict[str, set[str]]) -> Index:
             noisy += [] if held_out else [(photo, mask)]
         else:
             (validation if held_out else training).append((photo, mask))
+    if lists:
+        lost = sorted((lists["clean"] | lists["noisy"]) - {photo.stem for photo in found})
+        skipped += [f"{name}: there is no photo of that name" for name in lost]
     return Index(tuple(training), tuple(validation), tuple(noisy), tuple(skipped))
 
 
@@ -277,7 +280,7 @@ def read_truth(path: Path) -> NDArray[np.float32]:
     """Decode a mask or matte.
 
     Its samples are taken as they are: a colour profile, which photo editors put into grey pictures too, says how they
-    look and not what they mean. Of a picture with transparency the alpha is the truth.
+    look and not what they mean. Of a picture that is transparent anywhere the alpha is the truth.
 
     Args:
         path: A grey picture of 1, 8 or 16 bits, white where the subject is; or a cut-out.
@@ -294,8 +297,10 @@ def read_truth(path: Path) -> NDArray[np.float32]:
             if image.width * image.height > limit * 1e6:
                 raise DataError(f"{path.name} has more than {limit:g} megapixels.", "Set ARENA_MAX_MEGAPIXELS higher.")
             upright = ImageOps.exif_transpose(image)
-            if upright.has_transparency_data:
-                levels = np.asarray(upright.convert("RGBA"))[..., 3]
+            alpha = np.asarray(upright.convert("RGBA"))[..., 3] if upright.has_transparency_data else None
+            # Editors write a mask with an alpha channel that says nothing, too.
+            if alpha is not None and alpha.min(initial=255) < 255:
+                levels = alpha
             else:
                 levels = np.asarray(upright if upright.mode.startswith("I;16") else upright.convert("L"))
     except UnidentifiedImageError as error:

@@ -39,9 +39,10 @@ from safetensors.torch import save_file
 from arena.errors import OptionError
 from arena.nets.lite import pack
 from arena.training.curves import plot
+from arena.training.files import write_whole
 from arena.training.launch import check_batch, is_first, wait_for_all
 from arena.training.lite import LiteRecipe, LiteSettings, averaged, relabel
-from arena.training.pictures import DataError, find_pairs, read_samples
+from arena.training.pictures import DataError, check_fraction, find_pairs, read_samples
 from arena.training.tables import build, read_table
 from arena.training.trainer import LOG, Progress, Schedule, Trainer
 from arena.training.views import Source, ViewSettings
@@ -95,6 +96,11 @@ class Stage:
     relabel: float = 0.0
     """Above 0: pictures with incomplete masks are used too, completed by the stage before, where both agree so far."""
 
+    def __post_init__(self) -> None:
+        if self.batch < 1 or not self.large > 0:
+            raise OptionError(f"The batch of {self.name} is at least 1, and large above 0.")
+        check_fraction(f"relabel of {self.name}", self.relabel)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -109,6 +115,8 @@ class Plan:
     al., "Model soups", ICML 2022)."""
 
     def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise OptionError(f"seed is {self.seed}: it must not be negative.")
         names = {stage.name for stage in self.stages}
         if len(names) < len(self.stages):
             raise OptionError("Two stages have the same name.")
@@ -172,11 +180,17 @@ class LiteRun:
         self._held_out: dict[str, list[Sample]] = {}
         self._noisy: dict[str, list[Sample]] = {}
         wanted = {name for stage in plan.stages for name in stage.sources}
-        given = {folder.resolve().name: folder for folder in folders}
+        given: dict[str, Path] = {}
+        for folder in folders:
+            name = folder.resolve().name
+            if name in given:
+                raise DataError(f"Two folders are called {name}.", "A plan knows them by their names: rename one.")
+            given[name] = folder
         if missing := sorted(wanted - given.keys()):
             raise DataError(f"The plan wants pictures from {', '.join(missing)}.", "Name a folder so called.")
         for name, folder in given.items():
             if name not in wanted:
+                self.skipped.append(f"{folder}: the plan names no {name}")
                 continue
             index = find_pairs(folder)
             if not index.training:
@@ -226,7 +240,11 @@ class LiteRun:
         sources = self._sources(stage, before)
         recipe = LiteRecipe(sources, self._validation(stage), settings)
         folder = self.out / stage.name
-        facts = {"stage": asdict(stage), "pictures": [[s.name for s in source.samples] for source in sources]}
+        facts = {
+            "stage": asdict(stage),
+            "pictures": [[s.name for s in source.samples] for source in sources],
+            "validation": [s.name for s in self._validation(stage)],
+        }
         trainer = Trainer(recipe, stage.schedule, folder, device=self.device, seed=seed, facts=facts)
         trainer.run(None if report is None else lambda progress: report(stage, progress))
         if is_first() and (folder / LOG).is_file():
@@ -281,5 +299,5 @@ def export(states: Sequence[Mapping[str, torch.Tensor]], path: Path) -> Path:
     Returns:
         ``path``.
     """
-    save_file(pack(states), path)
-    return path
+    tensors = pack(states)
+    return write_whole(path, lambda partial: save_file(tensors, partial))

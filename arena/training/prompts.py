@@ -21,7 +21,7 @@ from arena.training.pictures import DataError
 from arena.wording import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -142,7 +142,7 @@ def choose_prompt(
     photo: Path,
     rgb: NDArray[np.uint8],
     alpha: NDArray[np.uint8],
-    prompts: Mapping[str, Prompt | None],
+    prompts: Sequence[Mapping[str, Prompt | None]],
     boxes: Boxes,
 ) -> Prompt:
     """What to tell SAM of a picture.
@@ -151,7 +151,7 @@ def choose_prompt(
         photo: Its file, by which its prompt is looked up.
         rgb: uint8, H x W x 3.
         alpha: Its mask, uint8, H x W, 255 is the subject.
-        prompts: Those that were written down.
+        prompts: Those that were written down; of two sources that name the picture, the first counts.
         boxes: Where the box comes from if there is none.
 
     Returns:
@@ -162,9 +162,11 @@ def choose_prompt(
         OptionError: The prompt lies outside of the picture.
     """
     height, width = alpha.shape
-    for name in (str(photo), photo.name, photo.stem):
-        if name in prompts:
-            prompt = prompts[name]
+    for written in prompts:
+        for name in (str(photo), photo.name, photo.stem):
+            if name not in written:
+                continue
+            prompt = written[name]
             if prompt is None:
                 raise DataError("its prompt is empty")
             return prompt.within(width, height)

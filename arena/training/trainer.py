@@ -25,6 +25,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from arena.errors import ArenaError, OptionError
+from arena.training.files import make_folder, write_whole
 from arena.training.launch import part_of_work
 
 if TYPE_CHECKING:
@@ -129,10 +130,10 @@ class Trainer:
             facts: What else decides what comes out, as plain values: a run goes on only with the same.
 
         Raises:
-            ArenaError: The folder holds a run of another schedule, seed, network or other facts.
+            ArenaError: The folder holds a run of another schedule, seed, network or other facts, or cannot be made.
         """
         self.recipe, self.schedule, self.folder, self.device = recipe, schedule, folder, device
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         decisive = asdict(schedule)
         # Not of the same bits, but of the same run: what was begun on a GPU may go on without one.
         del decisive["precision"]
@@ -186,7 +187,8 @@ class Trainer:
                 self._losses.append(self._train(batch))
                 if math.isnan(self._losses[-1]):
                     raise ArenaError(
-                        f"The loss is no number any more at step {self.step}.", "Lower the learning rate and resume."
+                        f"The loss is no number any more at step {self.step}.",
+                        "Begin again in another folder with a lower learning rate.",
                     )
                 last = self.step == self.schedule.steps
                 mean, seconds = sum(self._losses) / len(self._losses), perf_counter() - started
@@ -315,10 +317,7 @@ class Trainer:
         self._write(state, CHECKPOINT)
 
     def _write(self, state: dict[str, Any], name: str) -> None:
-        # Written beside and moved into place: a crash in the middle leaves the older file whole.
-        partial = self.folder / f"{name}.part"
-        torch.save(state, partial)
-        partial.replace(self.folder / name)
+        write_whole(self.folder / name, lambda path: torch.save(state, path))
 
     def _resume(self) -> None:
         path = self.folder / CHECKPOINT
@@ -332,7 +331,9 @@ class Trainer:
             self.net.load_state_dict(state["net"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.scaler.load_state_dict(state["scaler"])
+            # A run that was begun in another precision has scaled nothing yet.
+            if state["scaler"]:
+                self.scaler.load_state_dict(state["scaler"])
             self.step, self.best, self.since_best = state["step"], state["best"], state["since_best"]
             self._losses = state["losses"]
             torch.set_rng_state(state["random"])

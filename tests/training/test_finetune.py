@@ -155,13 +155,21 @@ def test_prompts_beside_the_pictures_are_used_and_those_of_the_file_before_them(
     for number in range(1, 7):
         (folder / "prompts" / f"{number:04d}.json").write_text(json.dumps([[1, 2, 50 + number, 60]]))
     (folder / "prompts" / "0006.json").write_text("[]")
+    # Whatever the two call the picture.
+    (folder / "prompts" / "0004.png.json").write_text(json.dumps([[1, 2, 50, 60]]))
     given = tmp_path / "given.json"
-    given.write_text(json.dumps({"0002": {"points": [[5, 6], [7, 8]], "labels": [1, 0]}, "0003.png": [3, 3, 33, 33]}))
+    given.write_text(
+        json.dumps(
+            {"0002": {"points": [[5, 6], [7, 8]], "labels": [1, 0]}, "0003.png": [3, 3, 33, 33], "0004": [4, 4, 44, 44]}
+        )
+    )
     found = survey(settings(folder, start, prompts=str(given)))
     prompts = {picture.photo.stem: picture.prompt for picture in found.training}
     assert prompts["0001"] == Prompt((1, 2, 51, 60))
     assert prompts["0002"] == Prompt(None, ((5, 6), (7, 8)), (1, 0))
     assert prompts["0003"] == Prompt((3, 3, 33, 33))
+    validation = {picture.photo.stem: picture.prompt for picture in found.validation}
+    assert validation["0004"] == Prompt((4, 4, 44, 44))
     assert found.skipped == ("0006.png: its prompt is empty",)
     assert Survey.read(found.written()) == found
 
@@ -185,6 +193,15 @@ def test_a_folder_of_another_run_is_not_touched(folder: Path, start: Path, tmp_p
     with pytest.raises(OptionError, match="other settings"):
         FinetuneRun(settings(folder, start, seed=5), out)
     assert (out / "config.toml").read_bytes() == before
+
+
+def test_the_weights_that_it_begins_with_are_not_written_over(folder: Path, start: Path, tmp_path: Path) -> None:
+    own = tmp_path / "mine" / "sam.pth"
+    own.parent.mkdir()
+    own.write_bytes(start.read_bytes())
+    with pytest.raises(OptionError, match="would be overwritten"):
+        FinetuneRun(settings(folder, own), own.parent)
+    assert own.read_bytes() == start.read_bytes()
 
 
 def test_settings_can_be_mended_before_the_first_checkpoint(folder: Path, start: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from arena.training.hair import HairRecipe, HairSettings, coarsen, to_matte
 from arena.training.hair_run import SHIPPED_PLAN, HairPlan, HairRun, read_hair_plan
 from arena.training.pictures import DataError, Sample
 from arena.training.trainer import Schedule, Trainer
-from tests.training.people import figure
+from tests.training.people import figure, write_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,7 +120,7 @@ def test_masks_give_backgrounds_and_no_hair() -> None:
         HairRecipe(wide, settings())
 
 
-@pytest.mark.parametrize("change", [{"batch": 0}, {"side": 33}, {"side": 10}, {"exchange": 1.5}])
+@pytest.mark.parametrize("change", [{"batch": 0}, {"side": 33}, {"side": 10}, {"exchange": 1.5}, {"seed": -1}])
 def test_settings_out_of_range_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(OptionError):
         settings(**change)
@@ -159,6 +159,10 @@ def test_a_run_leaves_weights_that_the_refiner_loads_and_is_not_run_again(tmp_pa
     assert refined.shape == (120, 120)
     before = weights.read_bytes()
     assert HairRun(plan, folders, tmp_path / "out").run().read_bytes() == before
+    # Masks have no hair, but give backgrounds.
+    masks = write_folder(tmp_path / "masks", 3)
+    with pytest.raises(OptionError, match="other settings or pictures"):
+        HairRun(plan, [*folders, masks], tmp_path / "out").run()
 
 
 def test_the_command_trains(tmp_path: Path) -> None:

@@ -115,6 +115,8 @@ def test_an_index_may_lie_anywhere_in_the_folder_of_its_pictures(tmp_path: Path)
     index = find_pairs(folder / "few.json")
     names = [[photo.stem for photo, _ in pairs] for pairs in (index.training, index.validation, index.noisy)]
     assert names == [["0001"], ["0004"], ["0002"]]
+    (folder / "few.json").write_text('{"clean": ["0001", "0099"], "noisy": []}')
+    assert find_pairs(folder / "few.json").skipped == ("0099: there is no photo of that name",)
 
 
 def test_a_folder_may_call_its_photos_images_and_mix_kinds_of_files(tmp_path: Path) -> None:
@@ -160,7 +162,7 @@ def test_a_mistake_in_a_table_is_named(tmp_path: Path, text: str, named: str) ->
         find_pairs(table)
 
 
-@pytest.mark.parametrize("kind", ["1-bit", "8-bit", "16-bit", "cut-out"])
+@pytest.mark.parametrize("kind", ["1-bit", "8-bit", "16-bit", "cut-out", "opaque RGBA", "opaque LA"])
 def test_a_mask_of_any_kind_is_read(tmp_path: Path, kind: str) -> None:
     mask = np.zeros((4, 6), np.uint8)
     mask[1:3, 2:5] = 255
@@ -174,6 +176,8 @@ def test_a_mask_of_any_kind_is_read(tmp_path: Path, kind: str) -> None:
             Image.fromarray(mask.astype(np.uint16) * 257).save(path)
         case "cut-out":
             Image.fromarray(np.dstack([np.full((4, 6, 3), 90, np.uint8), mask])).save(path)
+        case _:
+            Image.fromarray(mask).convert(kind.removeprefix("opaque ")).save(path)
     truth = read_truth(path)
     assert truth.dtype == np.float32
     np.testing.assert_array_equal(truth, mask / np.float32(255))

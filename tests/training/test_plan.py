@@ -86,6 +86,10 @@ def test_the_plan_of_the_shipped_weights_can_be_read() -> None:
     ("old", "new", "named"),
     [
         ("batch = 2", "bach = 2", "batch"),
+        ("batch = 2", "batch = 0", "batch of base is at least 1"),
+        ("large = 0.25", "large = 0.0", "large above 0"),
+        ("relabel = 0.05", "relabel = 1.5", "relabel of more"),
+        ("seed = 3", "seed = -1", "negative"),
         ("steps = 3", "stepps = 3", "steps"),
         ("grey = 0.5", "grey = 5.0", "grey"),
         ("share = 0.7", "share = 0", "share"),
@@ -158,6 +162,14 @@ def test_a_folder_that_the_plan_wants_must_be_given(tmp_path: Path) -> None:
     plan = read_plan(write(tmp_path / "plan.toml"))
     with pytest.raises(DataError, match="near"):
         LiteRun(plan, [write_folder(tmp_path / "ccp", 3)], tmp_path / "out")
+
+
+def test_a_folder_that_the_plan_does_not_name_is_said_and_two_of_one_name_are_refused(tmp_path: Path) -> None:
+    plan = read_plan(write(tmp_path / "plan.toml"))
+    folders = [write_folder(tmp_path / name, 14) for name in ("ccp", "near", "other")]
+    assert f"{folders[2]}: the plan names no other" in LiteRun(plan, folders, tmp_path / "out").skipped
+    with pytest.raises(DataError, match="Two folders are called ccp"):
+        LiteRun(plan, [*folders, write_folder(tmp_path / "elsewhere" / "ccp", 3)], tmp_path / "out")
 
 
 def test_parts_of_a_batch_are_the_batch() -> None:

@@ -81,20 +81,20 @@ def test_a_picture_is_looked_up_by_path_then_by_name_then_without_the_suffix(tmp
     prompts: dict[str, Prompt | None] = {"a": Prompt((1, 1, 9, 9))}
     for key, edge in (("a", 9), ("a.png", 8), (str(photo), 7)):
         prompts[key] = Prompt((1, 1, edge, edge))
-        assert choose_prompt(photo, rgb, mask, prompts, "mask").box == (1, 1, edge, edge)
+        assert choose_prompt(photo, rgb, mask, [prompts], "mask").box == (1, 1, edge, edge)
 
 
 def test_the_box_of_the_mask_is_around_the_subject(tmp_path: Path) -> None:
     mask = np.zeros((60, 80), np.uint8)
     mask[10:30, 20:50] = 255
-    prompt = choose_prompt(tmp_path / "a.png", np.zeros((60, 80, 3), np.uint8), mask, {}, "mask")
+    prompt = choose_prompt(tmp_path / "a.png", np.zeros((60, 80, 3), np.uint8), mask, (), "mask")
     assert prompt == Prompt((20, 10, 50, 30))
 
 
 def test_the_box_of_the_face_is_the_one_that_remback_asks_about(tmp_path: Path) -> None:
     rgb = Photo.open(get_sample("astronaut").path).rgb
     mask = np.full(rgb.shape[:2], 255, np.uint8)
-    prompt = choose_prompt(tmp_path / "a.png", rgb, mask, {}, "face")
+    prompt = choose_prompt(tmp_path / "a.png", rgb, mask, (), "face")
     expected = padded_boxes(choose_faces(find_faces(rgb)), rgb.shape[1], rgb.shape[0])
     assert prompt.box == pytest.approx(expected[0])
 
@@ -102,9 +102,9 @@ def test_the_box_of_the_face_is_the_one_that_remback_asks_about(tmp_path: Path) 
 def test_a_prompt_outside_of_its_picture_is_refused(tmp_path: Path) -> None:
     rgb, mask = portrait(1)
     with pytest.raises(OptionError, match="outside"):
-        choose_prompt(tmp_path / "a.png", rgb, mask, {"a": Prompt((200, 200, 300, 300))}, "mask")
+        choose_prompt(tmp_path / "a.png", rgb, mask, [{"a": Prompt((200, 200, 300, 300))}], "mask")
 
 
 def test_a_box_that_stands_over_the_picture_is_cut(tmp_path: Path) -> None:
     rgb, mask = portrait(1)
-    assert choose_prompt(tmp_path / "a.png", rgb, mask, {"a": Prompt((-5, 3, 300, 40))}, "mask").box == (0, 3, 96, 40)
+    assert choose_prompt(tmp_path / "a.png", rgb, mask, [{"a": Prompt((-5, 3, 300, 40))}], "mask").box == (0, 3, 96, 40)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from arena.errors import ArenaError, OptionError
-from arena.training.trainer import BEST, CHECKPOINT, LOG, Batch, Progress, Schedule, Trainer
+from arena.training.trainer import BEST, CHECKPOINT, LOG, Batch, Precision, Progress, Schedule, Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,6 +103,43 @@ def test_a_run_goes_on_with_the_same_settings_alone(tmp_path: Path) -> None:
             Trainer(Line(), schedule(steps=steps), tmp_path, seed=seed, facts={"pictures": pictures})
     # Begun on a GPU, ended without one.
     assert Trainer(Line(), schedule(precision="bfloat16"), tmp_path, facts={"pictures": ["a"]}).ended
+
+
+@pytest.mark.parametrize("first", ["float32", "float16"])
+def test_a_run_goes_on_in_another_precision(tmp_path: Path, first: Precision) -> None:
+    with pytest.raises(ArenaError, match="no number"):
+        Trainer(Line(spoiled_at=32), schedule(precision=first), tmp_path).run()
+    second: Precision = "float16" if first == "float32" else "float32"
+    trainer = Trainer(Line(), schedule(precision=second), tmp_path)
+    assert trainer.step == 30
+    trainer.run()
+    assert trainer.ended
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"mine")
+    with pytest.raises(OptionError, match="out cannot be made"):
+        Trainer(Line(), schedule(), tmp_path / "out")
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("file write failed")])
+def test_a_full_disk_is_said_and_the_older_checkpoint_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    with pytest.raises(ArenaError, match="no number"):
+        Trainer(Line(spoiled_at=32), schedule(), tmp_path).run()
+    before = (tmp_path / CHECKPOINT).read_bytes()
+
+    def full(_: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise error
+
+    trainer = Trainer(Line(), schedule(), tmp_path)
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(ArenaError, match="Free some space"):
+        trainer.run()
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_the_rate_rises_then_falls_to_nothing(tmp_path: Path) -> None:
