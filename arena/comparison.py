@@ -166,7 +166,7 @@ def compare(
         raise OptionError("There is nothing to compare.", "Name at least one photo and one model.")
     if extra := sorted(set(prompts) - set(keys)):
         raise OptionError(f"There is a prompt for {', '.join(extra)}, which does not run.")
-    run = _Run(entries, resolve_device(device), on_event or _ignore, stop, pool)
+    run = _Run(entries, device, on_event or _ignore, stop, pool)
     # The checks above happen at the call, not at the first result.
     return run.all(keys, prompts)
 
@@ -305,7 +305,8 @@ class _Run:
         pool: ModelPool | None,
     ) -> None:
         self._photos = photos
-        self._device = device
+        self._asked = device
+        self._device = resolve_device(device)
         self._tell = tell
         self._stop = stop
         self._pool = pool
@@ -327,6 +328,7 @@ class _Run:
         try:
             _check_told(get_card(key), prompts)
             segmenter, download_seconds, load_seconds = self._load(key)
+            self._device = segmenter.device
         except DownloadCancelled:
             self._tell(Event(key, Stage.STOPPED, photos=total))
             return
@@ -371,7 +373,7 @@ class _Run:
 
         loaded = (self._pool or default_pool()).get(
             key,
-            self._device,
+            self._asked,
             progress=lambda done: self._tell(Event(key, Stage.DOWNLOADING, photos=len(self._photos), download=done)),
             cancel=self._stop,
             on_load=lambda: self._tell(Event(key, Stage.LOADING, photos=len(self._photos))),

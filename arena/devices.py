@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from arena.errors import DeviceError
+from arena.errors import DeviceError, OutOfMemoryError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 _PATTERN = re.compile(r"cpu|mps|cuda(:\d+)?")
+_unusable: set[str] = set()
+"""Keys of devices that were announced and have failed since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,13 @@ def available_devices() -> tuple[Device, ...]:
     """The devices of this machine for which the installed PyTorch was built, best first: CUDA, MPS, CPU.
 
     Asks the driver instead of PyTorch, whose import takes seconds: the page lists devices at its first paint. Whether
-    PyTorch gets along with that driver is asked when the first model is loaded (:func:`confirm_device`).
+    PyTorch gets along with that driver is asked when the first model is loaded (:func:`usable_device`).
 
     Returns:
-        At least the CPU.
+        At least the CPU; without those that PyTorch has turned out not to get along with.
     """
-    return (*_cuda_devices(), *_mps_devices(), Device("cpu", _cpu_name()))
+    found = (*_cuda_devices(), *_mps_devices(), Device("cpu", _cpu_name()))
+    return tuple(device for device in found if device.key not in _unusable)
 
 
 def resolve_device(device: str = AUTO) -> str:
@@ -82,26 +85,59 @@ def resolve_device(device: str = AUTO) -> str:
 
 
 def confirm_device(device: str) -> None:
-    """Ask PyTorch, which is about to be used, whether it can use a GPU that the driver has announced.
+    """Have PyTorch, which is about to be used, work on a GPU that the driver has announced.
 
     Args:
         device: A resolved device.
 
     Raises:
-        DeviceError: It cannot, for instance because the driver is too old for it; from then on the device is not
-            offered any more.
+        DeviceError: It cannot, because the driver or the GPU is too old for it; from then on the device is not offered
+            any more.
+        OutOfMemoryError: Others have taken all of its memory.
     """
-    if not device.startswith("cuda"):
+    if device == "cpu":
         return
     import torch  # noqa: PLC0415 - first paint must not wait for it
 
-    if torch.cuda.is_available():
-        return
-    available_devices.cache_clear()
-    raise DeviceError(
-        f"There is a GPU, but the installed PyTorch {torch.__version__} cannot use it.",
-        "Update the GPU's driver, or run on the CPU.",
-    )
+    try:
+        # The driver may be too old, or the GPU: that shows when the first kernel runs.
+        torch.ones(8, device=device).sum().item()
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if "out of memory" in reason:
+            raise OutOfMemoryError(
+                f"All memory of {device} is taken.", "Close other programs that use it, or run on the CPU."
+            ) from error
+        _unusable.add(device)
+        available_devices.cache_clear()
+        raise DeviceError(
+            f"There is a GPU, but the installed PyTorch {torch.__version__} cannot use it: {reason.rstrip('.')}.",
+            "Update the GPU's driver, or run on the CPU.",
+        ) from error
+
+
+def usable_device(device: str = AUTO) -> str:
+    """Choose the device to run on, as :func:`resolve_device` does, and have PyTorch confirm it.
+
+    Args:
+        device: ``"auto"`` for the best that works, or one by its name.
+
+    Returns:
+        A key that PyTorch understands.
+
+    Raises:
+        DeviceError: There is no such device, or PyTorch cannot use it.
+        OutOfMemoryError: Its memory is full.
+    """
+    while True:
+        resolved = resolve_device(device)
+        try:
+            confirm_device(resolved)
+        except DeviceError:
+            if device.strip().lower() != AUTO:
+                raise
+        else:
+            return resolved
 
 
 def free_memory(device: str) -> int:

@@ -19,7 +19,7 @@ from PIL import Image
 import arena
 from arena import weights
 from arena.catalog import Task, get_card
-from arena.devices import AUTO, Device, available_devices, confirm_device, free_memory, resolve_device
+from arena.devices import AUTO, Device, available_devices, confirm_device, free_memory, usable_device
 from arena.errors import ArenaError
 from arena.models.pool import ModelPool, load_adapter
 from arena.photo import Photo
@@ -114,7 +114,7 @@ def check_model(key: str, device: str = AUTO) -> Iterator[Check]:
         DeviceError: No such device.
     """
     card = get_card(key)
-    resolved = resolve_device(device)
+    resolved = usable_device(device)
     if not card.available:
         yield Check(key, Status.NOTE, "not available in this build")
         return
@@ -198,9 +198,10 @@ def _check_patch_order(card: ModelCard, path: Path | None, device: str, photo: P
 def _check_device(device: Device) -> Check:
     try:
         confirm_device(device.key)
-    except ArenaError as error:
+        free = free_memory(device.key)
+    except Exception as error:  # noqa: BLE001 - a report says what fails, whatever it is
         return Check(f"device {device.key}", Status.FAILED, str(error))
-    return Check(f"device {device.key}", Status.OK, f"{device.name}, {format_bytes(free_memory(device.key))} free")
+    return Check(f"device {device.key}", Status.OK, f"{device.name}, {format_bytes(free)} free")
 
 
 def _check_opencv() -> Check:

@@ -1,14 +1,25 @@
 """Choosing a device and timing on it."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
 from arena import devices
-from arena.devices import Device, Stopwatch, available_devices, free_memory, resolve_device
-from arena.errors import DeviceError
+from arena.comparison import compare
+from arena.devices import Device, Stopwatch, available_devices, free_memory, resolve_device, usable_device
+from arena.errors import DeviceError, OutOfMemoryError
+from arena.models.pool import ModelPool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arena.photo import Photo
 
 
 @pytest.fixture
@@ -16,6 +27,43 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with two GPUs."""
     found = (Device("cuda:0", "First"), Device("cuda:1", "Second"), Device("cpu", "Processor"))
     monkeypatch.setattr(devices, "available_devices", lambda: found)
+
+
+@pytest.fixture
+def old_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose driver announces a GPU that PyTorch cannot use."""
+    monkeypatch.setattr(devices, "_cuda_devices", lambda: [Device("cuda:77", "Old")])
+    available_devices.cache_clear()
+    yield
+    devices._unusable.clear()
+    available_devices.cache_clear()
+
+
+@pytest.mark.usefixtures("old_gpu")
+def test_a_gpu_that_is_announced_and_does_not_work_is_passed_over_from_then_on() -> None:
+    assert resolve_device() == "cuda:77"
+    with pytest.raises(DeviceError, match="cannot use it"):
+        usable_device("cuda:77")
+    assert usable_device() == resolve_device() != "cuda:77"
+    with pytest.raises(DeviceError, match="no cuda:77 device"):
+        resolve_device("cuda:77")
+
+
+@pytest.mark.usefixtures("old_gpu", "fake_cards")
+def test_a_comparison_on_such_a_machine_runs_on_what_works(photo: Photo) -> None:
+    (result,) = compare(photo, "disc", pool=ModelPool())
+    assert result.error is None
+    assert result.device == resolve_device() != "cuda:77"
+
+
+@pytest.mark.usefixtures("old_gpu")
+def test_a_gpu_whose_memory_is_taken_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch, "ones", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory. Tried")))
+    with pytest.raises(OutOfMemoryError, match="All memory of cuda:77 is taken"):
+        usable_device()
+    assert resolve_device() == "cuda:77"
 
 
 @pytest.mark.usefixtures("machine")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arena.comparison import Event, Stage, as_arena_error
-from arena.devices import AUTO, resolve_device
+from arena.devices import AUTO, usable_device
 from arena.errors import ArenaError, OptionError
 from arena.evaluation.cases import Crop, Split, choose_pairs, open_case
 from arena.evaluation.contenders import Boxes, Contender
@@ -100,7 +100,7 @@ def evaluate(
     if worst < 0:
         raise OptionError(f"The sheet cannot show {worst} pictures.", "0 is none.")
     contenders = [Contender.read(name, Boxes(choices["boxes"])) for name in names]
-    place = resolve_device(device)
+    place = usable_device(device)
     pairs, unused = choose_pairs(Path(data), Split(choices["split"]), limit, seed)
     journal = None if out is None else Journal(Path(out) / CACHE, overwrite=overwrite)
     run = _Run(pairs, Crop(choices["crop"]), as_mattes, place, journal, on_event or _ignore, pool or default_pool())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from arena import weights
 from arena.catalog import get_card
-from arena.devices import AUTO, Stopwatch, confirm_device, free_memory, resolve_device
+from arena.devices import AUTO, Stopwatch, free_memory, resolve_device, usable_device
 from arena.errors import ModelUnavailableError, OptionError
 from arena.models.base import Segmenter, is_out_of_memory, out_of_memory
 
@@ -79,7 +79,7 @@ class ModelPool:
         Raises:
             UnknownModelError: No such model.
             ModelUnavailableError: This build cannot run it.
-            DeviceError: No such device.
+            DeviceError: No such device, or PyTorch cannot use it.
             WeightsError: Its weights could not be had; the subclass says why.
             OutOfMemoryError: It does not fit.
         """
@@ -92,10 +92,11 @@ class ModelPool:
         # Outside of the lock: two that want one file wait for each other inside of it, and can be cancelled there.
         with Stopwatch() as download:
             path = weights.fetch(card, progress=progress, cancel=cancel)
+        # Not the one that was resolved, if that is announced and does not work: then the next best does.
+        slot = key, usable_device(device)
         with self._loading_lock(slot):
             if (segmenter := self._touch(slot)) is not None:
                 return Loaded(segmenter, 0.0 if there else download.seconds, 0.0)
-            confirm_device(slot[1])
             if on_load is not None:
                 on_load()
             self._make_room(card, slot[1])

@@ -192,14 +192,14 @@ def _fetch_weights() -> None:
 
 def _remover(checkpoint: Path | None, options: RembackOptions, device: str, cpu_fast: bool) -> BackgroundRemover:
     # --help does not wait for PyTorch.
-    from arena.devices import resolve_device  # noqa: PLC0415
+    from arena.devices import usable_device  # noqa: PLC0415
     from arena.models.torch_base import INT8, cpu_dtype, working_dtype  # noqa: PLC0415
     from arena.remback.remover import BackgroundRemover  # noqa: PLC0415
 
     if not cpu_fast:
         return BackgroundRemover(checkpoint, options, device=device)
     with cpu_dtype(INT8):
-        for note in working_dtype(resolve_device(device))[1]:
+        for note in working_dtype(usable_device(device))[1]:
             err.print(note, markup=False)
         return BackgroundRemover(checkpoint, options, device=device)
 

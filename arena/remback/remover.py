@@ -11,7 +11,7 @@ import numpy as np
 
 from arena.catalog import get_card
 from arena.compose import Plain, cutout, replace_background
-from arena.devices import AUTO, confirm_device, resolve_device
+from arena.devices import AUTO, usable_device
 from arena.errors import NobodyFoundError, OptionError
 from arena.metrics import MASK_THRESHOLD
 from arena.models.pool import load_adapter, load_model
@@ -152,9 +152,7 @@ class BackgroundRemover:
             raise OptionError(
                 f"There is no checkpoint {path}.", "Check the name, or leave it out: Remback's own is taken then."
             )
-        resolved = resolve_device(device)
-        confirm_device(resolved)
-        self._segmenter = load_adapter(get_card(MODEL), path, resolved)
+        self._segmenter = load_adapter(get_card(MODEL), path, usable_device(device))
 
     def remove_background(
         self,

@@ -6,6 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from arena.catalog import get_card
+from arena.devices import resolve_device
+from arena.errors import DeviceError
 from arena.ui.job import Job, Order
 from arena.ui.sketch import Prompts
 from arena.ui.state import Column, ResultKey, session
@@ -38,7 +40,7 @@ def start(
         space: The page's memory.
         photos: What to run on.
         models: Keys of what to run, in column order.
-        device: A device key.
+        device: A device key or ``"auto"``.
         prompts: What to tell those that listen.
     """
     pairs = [(model, photo) for model in models for photo in photos]
@@ -87,7 +89,7 @@ def shown_results(space: Workspace) -> list[tuple[ResultKey, Result]]:
     shown = []
     for photo in space.at_hand.values():
         for column in space.shown:
-            key = _key(column.model, photo.digest, column.device, column.prompts)
+            key = _key(column.model, photo.digest, _place(column.device), column.prompts)
             if key in space.results:
                 # Names are told apart anew when photos come and go.
                 shown.append((key, dataclasses.replace(space.results[key], photo_name=photo.name)))
@@ -107,6 +109,14 @@ def _key(model: str, digest: str, device: str, prompts: Prompts) -> ResultKey:
     return ResultKey(digest, model, device, prompts.taken_by(get_card(model)))
 
 
+def _place(device: str) -> str:
+    """What a choice comes to by now; a device that has failed meanwhile is what it was."""
+    try:
+        return resolve_device(device)
+    except DeviceError:
+        return device
+
+
 def _is_done(space: Workspace, model: str, photo: Photo, device: str, prompts: Prompts) -> bool:
-    result = space.results.get(_key(model, photo.digest, device, prompts))
+    result = space.results.get(_key(model, photo.digest, _place(device), prompts))
     return result is not None and result.error is None

@@ -125,6 +125,7 @@ class Column(NamedTuple):
 
     model: str
     device: str
+    """As it was chosen: ``"auto"`` may come to another one later."""
     prompts: Prompts
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arena import devices
 from arena.finish import Finish
 from arena.photo import encode
 from arena.ui.previews import Preview
@@ -281,3 +282,16 @@ def test_a_picture_that_cannot_be_made_takes_no_other_column_with_it(
     (error,) = page.main.error
     assert "MemoryError" in error.value
     assert texts(page).count("Inference: ") == 2
+
+
+def test_under_auto_results_show_on_whatever_works(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_cuda_devices", lambda: [devices.Device("cuda:77", "Old")])
+    devices.available_devices.cache_clear()
+    try:
+        run_on_sample(page, "disc")
+        assert "Inference: 0.25 s" in texts(page)
+        ((key, _),) = memory(page).results.items()
+        assert key.device != "cuda:77"
+    finally:
+        devices._unusable.clear()
+        devices.available_devices.cache_clear()

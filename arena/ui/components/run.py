@@ -38,7 +38,7 @@ def run_section(
         label: What the button is called.
         photos: What to run on.
         models: Keys of what to run.
-        device: A device key.
+        device: A device key or ``"auto"``.
         prompts: What to tell models that listen.
         lacking: What is still to be done on this page before its models can run, in words; empty if nothing is.
     """

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from arena.catalog import get_card
-from arena.devices import resolve_device
 from arena.ui.components.models import hair_switch
 from arena.ui.components.photos import photo_picker
 from arena.ui.components.run import run_section
@@ -29,7 +28,7 @@ def page() -> None:
     space = session().compare
     with st.sidebar:
         st.header("What to run")
-        device = resolve_device(device_picker())
+        device = device_picker()
         # Before the long list of models, although it depends on what is ticked there.
         hair = hair_switch(space.name, [get_card(model) for model in chosen_models()])
         models = model_picker()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from arena.catalog import Task, get_card, list_models
-from arena.devices import resolve_device
 from arena.errors import ArenaError
 from arena.ui.components.boxes import sketch_rows
 from arena.ui.components.canvas import BOX, canvas, tool_picker
@@ -36,7 +35,7 @@ def page() -> None:
     space = session().draw
     with st.sidebar:
         st.header("Where to run")
-        device = resolve_device(device_picker())
+        device = device_picker()
     st.title("Draw")
     st.markdown(
         "Draw a box around each person or thing that you want to keep, and see its outline. Few objects and small "

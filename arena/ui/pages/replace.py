@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from arena.catalog import DEFAULT_MODEL, Task, get_card, list_models
-from arena.devices import resolve_device
 from arena.ui.components.models import hair_switch, one_model_picker
 from arena.ui.components.photos import photo_picker
 from arena.ui.components.run import run_section
@@ -36,7 +35,7 @@ def page() -> None:
     space = session().replace
     with st.sidebar:
         st.header("Where to run")
-        device = resolve_device(device_picker())
+        device = device_picker()
     st.title("Replace background")
     st.markdown("Put the person of one photo in front of another background, or blur the one that is there.")
     photos = photo_picker(space, "Portrait", several=False)
