@@ -250,6 +250,18 @@ class _Photos:
     def __len__(self) -> int:
         return len(self._sources)
 
+    def missing(self) -> list[ArenaError]:
+        """Why there is no photo, one by one, if none of them exists; nothing if there may be one."""
+        if any(not isinstance(s, (str, os.PathLike)) or Path(s).exists() for s in self._sources):
+            return []
+        failures: list[ArenaError] = []
+        for index in range(len(self)):
+            try:
+                self.open(index)
+            except ArenaError as error:
+                failures.append(error)
+        return failures if len(failures) == len(self) else []
+
     def open(self, index: int) -> Photo:
         source = self._sources[index]
         if isinstance(source, Photo):
@@ -327,6 +339,12 @@ class _Run:
         total = len(self._photos)
         try:
             _check_told(get_card(key), prompts)
+            if failures := self._photos.missing():
+                # Nothing is downloaded for names that were mistyped.
+                self._tell(Event(key, Stage.FAILED, photos=total, error=failures[-1]))
+                for name, missing in zip(self._photos.names, failures, strict=True):
+                    yield Result(name, key, error=missing, device=self._device)
+                return
             segmenter, download_seconds, load_seconds = self._load(key)
             self._device = segmenter.device
         except DownloadCancelled:

@@ -161,7 +161,8 @@ def _reference_box() -> tuple[int, int, int, int]:
 def _check_matte(card: ModelCard, device: str) -> Iterator[Check]:
     path = weights.fetch(card)
     if path is not None:
-        yield Check(card.key, Status.OK, f"{path.name}, {format_bytes(path.stat().st_size)}, checksum matches")
+        compared = "checksum matches" if weights.has_checksum(card, path) else "no checksum is known for it"
+        yield Check(card.key, Status.OK, f"{path.name}, {format_bytes(path.stat().st_size)}, {compared}")
     photo = Photo.open(get_sample(REFERENCE_SAMPLE).path)
     # A pool of its own: what the doctor loads is let go of at once.
     loaded = ModelPool().get(card.key, device)

@@ -76,6 +76,18 @@ def test_no_failing_model_stops_the_others(photo: Photo) -> None:
     assert results["unloadable"].photo is photo
 
 
+def test_for_photos_that_do_not_exist_nothing_is_loaded(photo: Photo, tmp_path: Path) -> None:
+    events: list[Event] = []
+    names = [str(tmp_path / name) for name in ("a.jpg", "b.jpg")]
+    results = run(names, "disc", on_event=events.append)
+    assert [(r.photo_name, r.error and r.error.problem) for r in results] == [
+        ("a", f"There is no file {names[0]}."),
+        ("b", f"There is no file {names[1]}."),
+    ]
+    assert [event.stage for event in events] == [Stage.WAITING, Stage.FAILED]
+    assert [r.error is None for r in run([names[0], photo], "disc")] == [False, True]
+
+
 def test_a_model_named_twice_runs_once(photo: Photo) -> None:
     assert len(run(photo, ["disc", "disc"])) == 1
 

@@ -15,6 +15,7 @@ from arena.catalog import InputSize, get_card
 from arena.errors import ArenaError, CheckpointError, ModelUnavailableError, OptionError
 from arena.export import exporter
 from arena.export.exporter import OPSET, export_onnx
+from arena.export.matting import matting_part
 from arena.export.parts import Axis, Part, Port, parts_of
 from arena.export.traceable import TraceableDeformableConv, make_traceable, onnx_forms
 from arena.models import birefnet
@@ -171,6 +172,8 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
         list(export_onnx(get_card("vitmatte-small"), tmp_path / "net.onnx"))
     with pytest.raises(OptionError, match="SAM 3 is not exported: its network is another project's"):
         list(export_onnx(get_card("sam3"), tmp_path / "sam3.onnx"))
+    with pytest.raises(OptionError, match="takes no other weights"):
+        list(export_onnx(get_card("classic"), tmp_path / "faces.onnx", checkpoint=tmp_path / "mine.pth"))
     assert not list(tmp_path.iterdir())
 
 
@@ -178,6 +181,18 @@ def test_other_weights_than_the_networks_are_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "toy.safetensors", Toy().state_dict())
     with pytest.raises(CheckpointError):
         list(export_onnx(LITE, tmp_path / "lite.onnx", checkpoint=path))
+
+
+def test_a_file_says_all_that_its_input_and_output_need(small_birefnet: Path) -> None:
+    lite = matting_part(LITE, None).facts
+    assert lite["resize"].endswith("each side a multiple of 32")
+    assert lite["contrast"] == "clip((alpha - 0.5) * 1.6 + 0.5, 0, 1)"
+    # What is sure of the steeper alpha is not of this one.
+    assert "presence_threshold" not in lite
+    dynamic = matting_part(get_card("birefnet-dynamic"), small_birefnet).facts
+    assert dynamic["resize"].endswith("padded to multiples of 64 by mirroring, to the right and below")
+    assert "crop what was padded" in dynamic["output"]
+    assert float(dynamic["presence_threshold"]) > 0
 
 
 def test_windows_are_cut_at_run_time_for_any_size(tmp_path: Path) -> None:

@@ -861,6 +861,28 @@ def test_own_file_with_other_contents_is_told_and_left(own: Path, hub: HubEmulat
     assert path.read_bytes() == DATA[:1000]
 
 
+def test_own_file_that_can_be_nobody_elses_is_told_and_left(own: Path, hub: HubEmulator) -> None:
+    card = of(SPACE, DATA)
+    path = put(own / "u2net_human_seg.pth", DATA[::-1])
+    # Nobody has read it yet, so it counts as there: what was not announced must not be downloaded.
+    assert weights.is_cached(card)
+    with pytest.raises(ChecksumError) as caught:
+        fetched(card)
+    assert str(path) in caught.value.details
+    assert path.read_bytes() == DATA[::-1]
+    assert not hub.log
+
+
+def test_whether_a_file_was_compared_is_known(own: Path, hub: HubEmulator) -> None:
+    assert weights.has_checksum(of(PLAIN, DATA), put(own / "birefnet-portrait.safetensors", DATA))
+    unhashed = hub.publish(UNHASHED, DATA)
+    assert not weights.has_checksum(unhashed, put(own / f"{unhashed.key}.safetensors", DATA))
+    shutil.rmtree(own)
+    own.mkdir()
+    # The hub names it by its checksum.
+    assert weights.has_checksum(unhashed, fetched(unhashed))
+
+
 def test_own_file_whose_name_many_share_is_taken_by_its_checksum(own: Path, hub: HubEmulator) -> None:
     twins = [get_card("birefnet-hr-matting"), get_card("birefnet-dynamic")]
     assert twins[0].bytes == twins[1].bytes

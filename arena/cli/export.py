@@ -54,7 +54,7 @@ def export(
 
     card = get_card(key)
     checkpoint = checkpoint and expanded(checkpoint)
-    check_exportable(card, onnx)
+    check_exportable(card, onnx, checkpoint)
     if checkpoint is None:
         print_licence_notices([key])
         download(card)

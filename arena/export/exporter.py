@@ -103,7 +103,7 @@ def export_onnx(
         WeightsError: Its weights could not be had or do not fit; the subclass says why.
         ArenaError: The file's outputs are not PyTorch's, or it cannot be written.
     """
-    check_exportable(card, path)
+    check_exportable(card, path, checkpoint)
     say("reading the weights")
     parts = parts_of(card, weights_room.fetch(card) if checkpoint is None else checkpoint)
     for part in parts:
@@ -114,16 +114,17 @@ def export_onnx(
             raise ArenaError(f"{path} cannot be written: {error.strerror}.", "Choose another folder.") from error
 
 
-def check_exportable(card: ModelCard, path: Path) -> None:
+def check_exportable(card: ModelCard, path: Path, checkpoint: Path | None = None) -> None:
     """Make sure, before anything is downloaded, that a model can be exported here.
 
     Args:
         card: The model.
         path: The file.
+        checkpoint: Other weights, if there are any.
 
     Raises:
-        OptionError: The name does not end in ``.onnx``, the packages for it are not installed, or the network is not
-            ours.
+        OptionError: The name does not end in ``.onnx``, the packages for it are not installed, the network is not
+            ours, or it takes no other weights.
         ModelUnavailableError: This build cannot run the model.
     """
     check_available(card)
@@ -132,6 +133,8 @@ def check_exportable(card: ModelCard, path: Path) -> None:
             f"{card.label} is not exported: its network is another project's, not ours.",
             "Export it with that project's own tools, or choose another model.",
         )
+    if checkpoint is not None and card.family == "classic":
+        raise OptionError(f"{card.label} takes no other weights.", "Leave the checkpoint out.")
     if path.suffix.lower() != SUFFIX:
         raise OptionError(f'The file "{path.name}" does not end in {SUFFIX}.', f"Call it {path.stem}{SUFFIX}.")
     for package in _PACKAGES:

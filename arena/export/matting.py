@@ -15,10 +15,11 @@ from arena.export.parts import SAMPLE, Axis, Part, Port
 from arena.export.traceable import make_traceable
 from arena.models.ben2 import BEN2Segmenter
 from arena.models.birefnet import BiRefNetSegmenter
-from arena.models.lite import SIDES, WEIGHTS, LiteSegmenter
+from arena.models.lite import CONTRAST, SIDES, WEIGHTS, LiteSegmenter
 from arena.models.pool import adapter_of
 from arena.models.torch_base import IMAGENET_MEAN, IMAGENET_STD, Placement, normalise, to_input
 from arena.models.u2net import U2NetSegmenter
+from arena.nets.lite import MULTIPLE
 from arena.photo import Photo
 from arena.samples import get_sample
 
@@ -140,10 +141,20 @@ def matting_part(card: ModelCard, weights: Path | None) -> Part:
             "input_size": str(card.input_size),
             "resize": _resize_in_words(card.input_size, adapter),
             **family.normalisation,
-            "output": "alpha: float32, batch x 1 x height x width, 0 to 1; resize it to the photo",
-            "presence_threshold": str(card.presence_threshold),
+            **_output(card, adapter),
         },
     )
+
+
+def _output(card: ModelCard, adapter: type[TorchSegmenter]) -> dict[str, str]:
+    """What the output is, and what this program does with it."""
+    padded = card.input_size.side is None and adapter is not LiteSegmenter
+    cropped = "crop what was padded, then " if padded else ""
+    facts = {"output": f"alpha: float32, batch x 1 x height x width, 0 to 1; {cropped}resize it to the photo"}
+    if adapter is LiteSegmenter:
+        # The card's threshold is one of the steeper alpha, and not of its maximum alone.
+        return facts | {"contrast": f"clip((alpha - 0.5) * {CONTRAST} + 0.5, 0, 1)"}
+    return facts | {"presence_threshold": str(card.presence_threshold)}
 
 
 def _sizes(size: InputSize, family: _Family) -> tuple[dict[int, Axis], Size, tuple[Size, ...]]:
@@ -166,11 +177,14 @@ def _resized(rgb: Pixels, height: int, width: int) -> Pixels:
 
 def _resize_in_words(size: InputSize, adapter: type[TorchSegmenter]) -> str:
     if adapter is LiteSegmenter:
-        return f"area average, proportions kept, to about {SIDES[0]} x {SIDES[0]} pixels in all"
+        return (
+            f"area average, proportions about kept, to about {SIDES[0]} x {SIDES[0]} pixels in all, each side a "
+            f"multiple of {MULTIPLE}"
+        )
     kind = adapter.resample.name.lower()
     if size.side is not None:
         return f"{kind}, squashed to the square"
     return (
         f"{kind}, proportions kept: longer side at most {size.maximum}, shorter at least {size.minimum} pixels, then "
-        f"padded to multiples of {size.multiple} by mirroring"
+        f"padded to multiples of {size.multiple} by mirroring, to the right and below"
     )

@@ -17,7 +17,7 @@ from arena.devices import Stopwatch
 from arena.errors import ArenaError, OptionError
 from arena.models.base import Prediction, Segmenter
 from arena.nets.layers import can_multiply_int8
-from arena.nets.state import load_state, unwrap
+from arena.nets.state import load_state
 from arena.quantize import quantize_linears
 from arena.weights import load_tensors
 
@@ -336,7 +336,7 @@ class TorchSegmenter(Segmenter):
         Raises:
             CheckpointError: The file's tensors do not fit the network.
         """
-        state = cls._unpack(unwrap(load_tensors(weights)))
+        state = cls._unpack(load_tensors(weights))
         with torch.device("meta"):
             net = cls._build(card, state)
         return load_state(net, state, dtype=dtype).eval().requires_grad_(requires_grad=False)

@@ -47,7 +47,7 @@ def unwrap(checkpoint: Mapping[str, object]) -> dict[str, Tensor]:
                 f"The checkpoint's entry {name!r} is a {type(value).__name__}, not a tensor.",
                 CheckpointError.ADVICE,
             )
-        state[_WRAPPER_PREFIX.sub("", name)] = value
+        state[_WRAPPER_PREFIX.sub("", str(name))] = value
     return state
 
 

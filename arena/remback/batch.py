@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from arena.catalog import get_card
 from arena.comparison import as_arena_error, distinct_names
-from arena.errors import OptionError
+from arena.errors import ArenaError, OptionError
+from arena.photo import Photo
 from arena.remback.remover import MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from arena.errors import ArenaError
     from arena.remback.remover import BackgroundRemover
 
 
@@ -129,17 +129,23 @@ def remove_all(
         if job.done and not overwrite:
             yield Outcome(job, skipped=True)
             continue
+        try:
+            # Before the model: for what is no photo nothing is loaded.
+            photo = Photo.open(job.photo)
+        except ArenaError as error:
+            yield Outcome(job, error=error)
+            continue
         if loaded is None:
             loaded = remover()
         try:
-            outcome = _do(job, loaded)
+            outcome = _do(job, photo, loaded)
         except Exception as error:  # noqa: BLE001 - one photo's failure must not end the batch
             outcome = Outcome(job, error=as_arena_error(error, get_card(MODEL)))
         yield outcome
 
 
-def _do(job: Job, remover: BackgroundRemover) -> Outcome:
-    cut = remover.cut_out(job.photo)
+def _do(job: Job, photo: Photo, remover: BackgroundRemover) -> Outcome:
+    cut = remover.cut_out(photo)
     if job.mask is not None:
         cut.save_mask(job.mask)
     cut.save(job.output)

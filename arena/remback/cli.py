@@ -119,6 +119,7 @@ def remback(
         raise OptionError("There is no image to remove the background of.", "Name one: remback portrait.jpg")
     # Imported here so that --help does not wait for them.
     from arena.comparison import find_photos  # noqa: PLC0415
+    from arena.devices import resolve_device  # noqa: PLC0415
     from arena.remback.batch import remove_all  # noqa: PLC0415
 
     options = read_options(config, look, mask)
@@ -130,7 +131,9 @@ def remback(
         jobs = _single(photos[0], output_path or OUTPUT.with_suffix(f".{file_format}"), debug_mask)
         # Whoever names one image wants it now.
         overwrite = True
-    if checkpoint is None and (overwrite or not all(job.done for job in jobs)):
+    # Before the download: a device that is not there, names that were mistyped.
+    resolve_device(device)
+    if checkpoint is None and any(job.photo.is_file() and (overwrite or not job.done) for job in jobs):
         _fetch_weights()
     outcomes: list[Outcome] = []
     with Progress(

@@ -8,6 +8,7 @@ encoder.
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from arena.errors import ArenaError
 from arena.training.launch import part_of_work, wait_for_all
 from arena.training.sam_net import first_blocks
 from arena.training.sam_views import SamBatch, prepare
+from arena.wording import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,6 +88,7 @@ class FeatureCache:
             if part == 0:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 (self.folder / _DONE).unlink(missing_ok=True)
+                self._check_room(first)
                 for name, value in zip(CachedBatch._fields, first, strict=True):
                     shape = (self.count, *value.shape[1:])
                     np.lib.format.open_memmap(self._path(name), "w+", value.numpy().dtype, shape).flush()
@@ -102,6 +105,17 @@ class FeatureCache:
             if part == 0:
                 (self.folder / _DONE).write_text(json.dumps([self.identity, self.count]), "utf-8")
         self._open("r")
+
+    def _check_room(self, row: CachedBatch) -> None:
+        """Refuse what the disk cannot hold: files of which only the written parts take room end with a signal."""
+        needed = self.count * sum(value.numel() * value.element_size() for value in row)
+        there = sum(self._path(name).stat().st_size for name in CachedBatch._fields if self._path(name).is_file())
+        free = shutil.disk_usage(self.folder).free + there
+        if needed > free:
+            raise ArenaError(
+                f"The features take {format_bytes(needed)}, and {self.folder} has room for {format_bytes(free)}.",
+                "Cache fewer views, or none, or name a folder on another disk.",
+            )
 
     def __getitem__(self, row: int) -> CachedBatch:
         """A row, without the batch's dimension."""

@@ -20,7 +20,6 @@ import torch
 from arena.catalog import get_card
 from arena.errors import ArenaError, OptionError
 from arena.nets.sam import config_of, to_segment_anything
-from arena.nets.state import unwrap
 from arena.training.augment import AugmentSettings
 from arena.training.curves import plot
 from arena.training.files import make_folder, write_whole
@@ -274,7 +273,7 @@ class FinetuneRun:
         if is_first():
             self._check_folder()
         self.checkpoint = self._weights()
-        check_blocks(config_of(unwrap(load_tensors(self.checkpoint))), settings.trained_blocks)
+        check_blocks(config_of(load_tensors(self.checkpoint)), settings.trained_blocks)
         if is_first():
             self._begin()
         wait_for_all()

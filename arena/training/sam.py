@@ -20,7 +20,6 @@ from arena.errors import OptionError
 from arena.metrics import iou
 from arena.models.sam import MASK_SCALE, MASK_THRESHOLD, photo_logits
 from arena.nets.sam import config_of, load_sam
-from arena.nets.state import unwrap
 from arena.parallel import on_all_cores
 from arena.training.augment import MIRRORED, UNCHANGED, AugmentSettings, Change
 from arena.training.features import CachedBatch, FeatureCache
@@ -109,7 +108,7 @@ class SamRecipe:
         self.training, self.validation = list(training), list(validation)
         self.checkpoint = checkpoint
         self.settings = settings or SamSettings()
-        config = config_of(unwrap(load_tensors(checkpoint)))
+        config = config_of(load_tensors(checkpoint))
         self.side = cast("int", cast("SamVisionConfig", config.vision_config).image_size)
         """Of the network's input, in pixels."""
         everything = self.training + self.validation

@@ -136,6 +136,19 @@ def cached_bytes(card: ModelCard) -> int:
     return cache.partial_bytes(card) if card.needs_download else 0
 
 
+def has_checksum(card: ModelCard, path: Path) -> bool:
+    """Whether there is a published checksum that :func:`fetch` has compared a file with.
+
+    Args:
+        card: The model.
+        path: The file that ``fetch`` gave.
+
+    Returns:
+        False for a file of the user's own that the card knows no checksum of.
+    """
+    return card.sha256 is not None or cache.blob_digest(path) is not None
+
+
 def _plausible(card: ModelCard, path: Path, expected: str | None) -> bool:
     known = digests.known_digest(path)
     if known is not None and expected is not None:
@@ -161,23 +174,36 @@ def _supplied(card: ModelCard, check: Callable[[], None]) -> Path | None:
     for candidate in cache.named_candidates(card):
         actual = _digest(card, candidate, check)
         if card.sha256 is not None and actual != card.sha256:
-            raise failures.checksum(
-                card,
-                candidate,
-                card.sha256,
-                actual,
-                done=f"It has {cache.size_of(candidate):,} bytes of {card.bytes:,}. It was left as it is.",
-                remedy="Copy the file anew, or take it away so that it is downloaded.",
-            )
+            raise _damaged_copy(card, candidate, card.sha256, actual)
         return candidate
     unnamed = cache.unnamed_candidate(card)
-    if unnamed is None:
-        return None
+    return None if unnamed is None else _supplied_unnamed(card, unnamed, check)
+
+
+def _supplied_unnamed(card: ModelCard, unnamed: Path, check: Callable[[], None]) -> Path | None:
+    """The same, of a file whose name may be that of another card's."""
     if card.sha256 is None:
         return None if cache.shares_file_name(card) else unnamed
-    if cache.size_of(unnamed) != card.bytes or _digest(card, unnamed, check) != card.sha256:
+    if cache.size_of(unnamed) != card.bytes:
         return None
-    return unnamed
+    actual = _digest(card, unnamed, check)
+    if actual == card.sha256:
+        return unnamed
+    if cache.shares_file_name(card, of_same_size=True):
+        return None
+    # Nobody else's: the page has counted on it, and a download that was not announced would be a surprise.
+    raise _damaged_copy(card, unnamed, card.sha256, actual)
+
+
+def _damaged_copy(card: ModelCard, path: Path, expected: str, actual: str) -> ArenaError:
+    return failures.checksum(
+        card,
+        path,
+        expected,
+        actual,
+        done=f"It has {cache.size_of(path):,} bytes of {card.bytes:,}. It was left as it is.",
+        remedy="Copy the file anew, or take it away so that it is downloaded.",
+    )
 
 
 def _digest(card: ModelCard, path: Path, check: Callable[[], None]) -> str:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 PICKLE_SUFFIXES = frozenset({".pth", ".pt", ".bin", ".ckpt"})
 """What PyTorch's own format is called."""
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Names under which training scripts put the tensors beside other things."""
-
 _UNSUPPORTED_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -31,7 +28,7 @@ def load_tensors(path: Path | str) -> dict[str, torch.Tensor]:
             tensors and plain containers are accepted.
 
     Returns:
-        Name to tensor. A training script's wrapper around the tensors is taken off.
+        Name to tensor. A training script's wrapper around the tensors is taken off, and what it put before the names.
 
     Raises:
         CheckpointError: Damaged, of another kind, or a pickle that wants to run code.
@@ -44,7 +41,7 @@ def load_tensors(path: Path | str) -> dict[str, torch.Tensor]:
         )
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
-        return _load_safetensors(path)
+        return _tensors_of(_load_safetensors(path), path)
     if suffix in PICKLE_SUFFIXES:
         return _tensors_of(_load_pickle(path), path)
     raise CheckpointError(
@@ -84,21 +81,14 @@ def _load_pickle(path: Path) -> Any:
 
 
 def _tensors_of(content: Any, path: Path) -> dict[str, torch.Tensor]:
-    import torch  # noqa: PLC0415
+    from arena.nets.state import unwrap  # noqa: PLC0415 - torch is heavy, and a page asks only for sizes
 
-    for name in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-            content = content[name]
-            break
     if not isinstance(content, Mapping) or not content:
-        raise CheckpointError(f"{path.name} holds no named tensors.", "Take the file that the model's page names.")
-    others = [str(name) for name, value in content.items() if not isinstance(value, torch.Tensor)]
-    if others:
-        raise CheckpointError(
-            f"{path.name} holds other things than tensors: {', '.join(others[:5])}.",
-            "Take the file that the model's page names.",
-        )
-    return {str(name): value for name, value in content.items()}
+        raise CheckpointError(f"{path.name} holds no named tensors.", CheckpointError.ADVICE)
+    try:
+        return unwrap(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path.name}: {error.problem}", error.remedy) from error
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:

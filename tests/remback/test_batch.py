@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from arena.errors import NobodyFoundError, OptionError, PhotoError, UnexpectedError
 from arena.remback import BackgroundRemover, plan, remove_all
 from tests.remback.fakes import BoxRemback
+
+if TYPE_CHECKING:
+    from arena.photo import Photo
 
 
 def never() -> BackgroundRemover:
@@ -98,8 +102,8 @@ def test_a_fault_of_the_program_is_told_and_ends_nothing(
 ) -> None:
     whole = BackgroundRemover.cut_out
 
-    def cut_out(self: BackgroundRemover, source: Path) -> object:
-        if source.name == "ann.png":
+    def cut_out(self: BackgroundRemover, source: Photo) -> object:
+        if source.name == "ann":
             raise ZeroDivisionError("a fault")
         return whole(self, source)
 

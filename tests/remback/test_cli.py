@@ -220,6 +220,16 @@ def test_the_weights_are_downloaded_at_the_first_use(
     assert (tmp_path / "output.jpg").is_file()
 
 
+def test_nothing_is_fetched_for_names_that_were_mistyped(
+    tmp_path: Path, hub: HubEmulator, use_cards: Callable[..., None]
+) -> None:
+    use_cards(hub.publish(PUBLISHED, sam_tiny.save_segment_anything(tmp_path / "w.pth")))
+    result = remback("nowhere.jpg", "--device", "cpu")
+    assert result.exit_code == 1
+    assert "nowhere.jpg" in result.output
+    assert not hub.log
+
+
 def test_nothing_is_fetched_for_a_batch_that_is_done(
     album: Path, tmp_path: Path, use_cards: Callable[..., None]
 ) -> None:

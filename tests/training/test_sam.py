@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
-from arena.errors import CheckpointError, OptionError
+from arena.errors import ArenaError, CheckpointError, OptionError
 from arena.models.sam import SamPredictor, to_sam_input
 from arena.nets.sam import Sam
 from arena.photo import Photo
@@ -247,6 +249,15 @@ def test_features_are_made_once_and_anew_for_other_weights(pictures: Survey, sta
     state = {name: value * 1.01 for name, value in torch.load(start, weights_only=True).items()}
     torch.save(state, other)
     assert rows_made(other) == rows
+
+
+def test_features_that_the_disk_cannot_hold_are_refused(
+    pictures: Survey, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000))
+    with pytest.raises(ArenaError, match="has room for 10"):
+        recipe(pictures, start, cached_views=2).keep_features(tmp_path, "cpu")
+    assert not list(tmp_path.glob("*.npy"))
 
 
 def test_half_written_features_are_not_taken_for_those_that_were_there(
