@@ -11,8 +11,10 @@ weights: their honest scores come from cross-validation, where each is scored by
 from __future__ import annotations
 
 import argparse
+import importlib
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,7 @@ from arena.evaluation import evaluate
 from arena.metrics import bootstrap_interval
 from arena.models.pool import load_adapter
 from arena.photo import Photo
+from arena.training.pictures import find_pairs, read_samples, upper_body
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,6 +93,90 @@ def memory(rgb: NDArray[np.uint8]) -> None:
     print(f"\nMemory at the peak, on top of imports, photo and what ran before: {(highest - before) / 2**20:.0f} MiB")
 
 
+WITHOUT_PEOPLE = (
+    "binary_blobs",
+    "brick",
+    "cat",
+    "cell",
+    "checkerboard",
+    "clock",
+    "coffee",
+    "coins",
+    "colorwheel",
+    "grass",
+    "gravel",
+    "horse",
+    "hubble_deep_field",
+    "immunohistochemistry",
+    "logo",
+    "microaneurysms",
+    "moon",
+    "page",
+    "retina",
+    "rocket",
+    "shepp_logan_phantom",
+    "text",
+    "stereo_motorcycle",
+)
+"""Names of scikit-image's own pictures that nobody is in."""
+
+
+def picture_without_people(name: str) -> NDArray[np.uint8]:
+    made = getattr(importlib.import_module("skimage.data"), name)()
+    pixels = np.asarray(made[0] if isinstance(made, tuple) else made)
+    if pixels.dtype != np.uint8:
+        pixels = (pixels.astype(np.float64) / max(1e-9, float(pixels.max())) * 255).astype(np.uint8)
+    return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., :3])
+
+
+def views_of_people(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+    """One picture in other lights and cut off in other ways, if enough of somebody is left."""
+    height, width = rgb.shape[:2]
+    grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+    size = 80, max(1, round(80 * height / width))
+    views = {
+        "as it is": rgb,
+        "grey": np.repeat(grey[..., None], 3, axis=2),
+        "dark": (rgb * 0.25).astype(np.uint8),
+        "pale": (255 - (255 - rgb.astype(np.float32)) * 0.4).astype(np.uint8),
+        "blurred": np.asarray(cv2.GaussianBlur(rgb, (0, 0), max(height, width) / 200), np.uint8),
+        "80 pixels wide": np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8),
+    }
+    rows, columns = slice(None), slice(None)
+    parts = {
+        "left half": (rows, slice(width // 2)),
+        "right half": (rows, slice(width // 2, None)),
+        "upper half": (slice(height // 2), columns),
+        "lower half": (slice(height // 2, None), columns),
+    }
+    for name, part in parts.items():
+        if alpha[part].mean() > 0.04 * 255:
+            views[name] = np.ascontiguousarray(rgb[part])
+    return views
+
+
+def presence(data: Path, weights: Path | None) -> None:
+    """Whether somebody is found where there is somebody, and nobody where there is nobody."""
+    segmenter = load_adapter(get_card("lite"), weights, "cpu")
+    noise = np.random.default_rng(0).integers(0, 256, (400, 600, 3), dtype=np.uint8)
+    empty = {name: picture_without_people(name) for name in WITHOUT_PEOPLE}
+    empty |= {"noise": noise, "coarse noise": np.ascontiguousarray(noise[::16, ::16].repeat(16, 0).repeat(16, 1))}
+    found = [name for name, rgb in empty.items() if segmenter.segment(Photo.from_array(rgb)).found]
+    print(f"\nNobody is found in {len(empty) - len(found)} of {len(empty)} pictures without a person; somebody in:")
+    print(", ".join(found) or "none")
+    pairs = find_pairs(data / "ccp").validation + find_pairs(data / "mattes").training
+    samples, _ = read_samples(pairs)
+    seen: Counter[str] = Counter()
+    missed: Counter[str] = Counter()
+    for sample in samples:
+        for name, view in views_of_people(*upper_body(sample)).items():
+            seen[name] += 1
+            missed[name] += not segmenter.segment(Photo.from_array(view)).found
+    print("\n| views of people | seen | missed |\n| --- | --- | --- |")
+    for name, count in seen.items():
+        print(f"| {name} | {count} | {missed[name]} |")
+
+
 def is_wanted(row: Row, names: list[str] | None) -> bool:
     return not names or Path(row.picture).stem in names
 
@@ -128,6 +215,7 @@ def main() -> None:
         }
         photo = Photo.open(arguments.data / "mattes" / mattes.pictures[0])
         speed(segmenters, photo.rgb)
+        presence(arguments.data, arguments.weights)
         memory(photo.rgb)
 
 
