@@ -374,6 +374,11 @@ class Summary:
         """
         self._photos.setdefault(result.photo_name, {})[result.model] = result.summary()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no result was noted."""
+        return not self._photos
+
     def to_json(self) -> str:
         """The file's text."""
         return json.dumps(self._options | {"photos": self._photos}, indent=2, ensure_ascii=False) + "\n"

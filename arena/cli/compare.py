@@ -75,10 +75,13 @@ def compare(
     failures: list[tuple[str, ArenaError]] = []
     sources = find_photos(photos)
     count = 0
-    # Before hours of work: a folder that cannot be written to fails at once, and who breaks off keeps what is known.
-    write_file(folder / "results.json", summary.to_json().encode())
-    with _kept(summary, folder / "results.json"), model_bars(lambda key: get_card(key).label) as bars:
-        for segmented in run(sources, keys, device=device, prompts=prompts, on_event=bars.show):
+    numbers = folder / "results.json"
+    with _kept(summary, numbers), model_bars(lambda key: get_card(key).label) as bars:
+        results = run(sources, keys, device=device, prompts=prompts, on_event=bars.show)
+        if not numbers.exists():
+            # A folder that cannot be written to fails now and not after hours of work.
+            write_file(numbers, summary.to_json().encode())
+        for segmented in results:
             count += 1
             result = segmented
             # pymatting prints its warnings to where --json promises nothing but JSON.
@@ -107,13 +110,14 @@ def compare(
 
 @contextmanager
 def _kept(summary: Summary, path: Path) -> Iterator[None]:
-    """Write what is known by the end, however it comes."""
+    """Write what is known by the end, however it comes; nothing over what an earlier run has left, if nothing is."""
     from arena.photo import write_file  # noqa: PLC0415 - --help does not wait for Pillow
 
     try:
         yield
     finally:
-        write_file(path, summary.to_json().encode())
+        if not summary.is_empty:
+            write_file(path, summary.to_json().encode())
 
 
 def _subject(result: Result) -> str:

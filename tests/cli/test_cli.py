@@ -225,8 +225,11 @@ def test_a_comparison_that_is_broken_off_keeps_what_is_known(
     second.write_bytes(picture.read_bytes())
     result = arena("compare", picture, second, "-o", tmp_path / "out", "-m", "disc")
     assert result.exit_code != 0
-    numbers = json.loads((tmp_path / "out/results.json").read_text())
-    assert list(numbers["photos"]) == [picture.stem]
+    kept = (tmp_path / "out/results.json").read_text()
+    assert list(json.loads(kept)["photos"]) == [picture.stem]
+    # Broken off before its first result, the next one leaves that as it is.
+    assert arena("compare", picture, "-o", tmp_path / "out", "-m", "disc").exit_code != 0
+    assert (tmp_path / "out/results.json").read_text() == kept
 
 
 def test_a_folder_that_cannot_be_written_to_stops_before_the_work(picture: Path, tmp_path: Path) -> None:
