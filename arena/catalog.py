@@ -156,7 +156,7 @@ CARDS: tuple[ModelCard, ...] = (
         task=Task.PORTRAIT,
         summary="Our own small networks, in the box: people from close-up to full length in a blink, with no download. "
         "What people hold can go missing, and fine hair is softer than the large models have it.",
-        training_data="Clothing Co-Parsing (street portraits); eight photographs of P3M",
+        training_data="Clothing Co-Parsing (street portraits)",
         licence="Apache-2.0",
         commercial=True,
         mask_kind=MatteKind.ALPHA,

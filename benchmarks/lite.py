@@ -3,9 +3,9 @@
     python -m benchmarks.lite SHARED/data [--weights FILE] [--only-mattes NAME...] [--no-classic]
 
 ``ccp/`` (Clothing Co-Parsing) gives upper bodies of the clean pictures whose number ends in 4, which were never trained
-on; ``mattes/`` eight photographs with hair-level alphas. The pictures of ``mattes`` were trained on by the shipped
-weights: their honest scores come from cross-validation, where each is scored by weights that have not seen it
-(``--weights`` of that fold, ``--only-mattes`` its names).
+on; ``mattes/`` eight photographs with hair-level alphas, which the shipped weights have never seen either. They are
+few and each counts for much, so they are scored mirrored as well. Weights of a cross-validation are scored on what they
+have not seen by ``--weights`` of a fold and ``--only-mattes`` its names.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import psutil
+from PIL import Image, ImageOps
 
 from arena.catalog import get_card
 from arena.evaluation import evaluate
@@ -177,6 +179,16 @@ def presence(data: Path, weights: Path | None) -> None:
         print(f"| {name} | {count} | {missed[name]} |")
 
 
+def mirrored(folder: Path, target: Path) -> Path:
+    """The pictures and mattes of a folder, left for right, in another one."""
+    target.mkdir()
+    for path in sorted(folder.glob("*.*g")):
+        with Image.open(path) as image:
+            # Losslessly: only the side is to be another.
+            ImageOps.mirror(ImageOps.exif_transpose(image)).save(target / f"{path.stem}.png")
+    return target
+
+
 def is_wanted(row: Row, names: list[str] | None) -> bool:
     return not names or Path(row.picture).stem in names
 
@@ -195,6 +207,9 @@ def main() -> None:
         models["classic"] = "classic"
     mattes = evaluate(arguments.data / "mattes", models.values(), device="cpu")
     reports = {"mattes": mattes}
+    with TemporaryDirectory() as place:
+        turned = mirrored(arguments.data / "mattes", Path(place) / "mirrored")
+        reports["mattes, mirrored"] = evaluate(turned, models.values(), device="cpu")
     if not arguments.only_mattes:
         ccp = arguments.data / "ccp"
         crops = evaluate(ccp, models.values(), split="validation", crop="upper-body", as_mattes=True, device="cpu")

@@ -112,7 +112,7 @@ def lite(
 ) -> None:
     """Train Arena Lite. A run that was broken off goes on where it was, if it is given the same folders.
 
-    The plan names its folders; that of the shipped weights wants ccp and mattes.
+    The plan names its folders; that of the shipped weights wants ccp.
     The result is lite.safetensors in the folder of --out, beside a folder for
     each stage with its checkpoint, its log (log.csv) and its curves (curves.png).
     Started by `torchrun`, several processes share each batch.

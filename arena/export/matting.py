@@ -15,7 +15,7 @@ from arena.export.parts import SAMPLE, Axis, Part, Port
 from arena.export.traceable import make_traceable
 from arena.models.ben2 import BEN2Segmenter
 from arena.models.birefnet import BiRefNetSegmenter
-from arena.models.lite import CONTRAST, SIDES, WEIGHTS, LiteSegmenter
+from arena.models.lite import CONTRAST, WEIGHTS, LiteSegmenter
 from arena.models.pool import adapter_of
 from arena.models.torch_base import IMAGENET_MEAN, IMAGENET_STD, Placement, normalise, to_input
 from arena.models.u2net import U2NetSegmenter
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     """Height and width in pixels."""
 
 LARGEST_BATCH = 64
+
+LITE_SIDE = 320
+"""Square root of the area, in pixels, for which Arena Lite's networks are exported: what they were trained at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ _FAMILIES: dict[type[Segmenter], _Family] = {
         logits=True,
         normalisation={**_OF_255, "mean": "0.5, 0.5, 0.5", "std": "1, 1, 1"},
         folds=True,
-        usual=SIDES[0],
+        usual=LITE_SIDE,
     ),
     U2NetSegmenter: _Family(
         _to_pixels(U2NetSegmenter, white=None),
@@ -178,7 +181,7 @@ def _resized(rgb: Pixels, height: int, width: int) -> Pixels:
 def _resize_in_words(size: InputSize, adapter: type[TorchSegmenter]) -> str:
     if adapter is LiteSegmenter:
         return (
-            f"area average, proportions about kept, to about {SIDES[0]} x {SIDES[0]} pixels in all, each side a "
+            f"area average, proportions about kept, to about {LITE_SIDE} x {LITE_SIDE} pixels in all, each side a "
             f"multiple of {MULTIPLE}"
         )
     kind = adapter.resample.name.lower()

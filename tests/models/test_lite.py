@@ -11,7 +11,7 @@ from arena.devices import resolve_device
 from arena.errors import CheckpointError
 from arena.models.lite import (
     LONGEST,
-    SIDES,
+    LOOKS,
     WEIGHTS,
     LiteSegmenter,
     along_strands,
@@ -151,12 +151,13 @@ def test_surroundings_are_around_the_subject_and_within_the_photo() -> None:
 
 @pytest.mark.parametrize("size", [(480, 640), (3000, 1000), (20, 4000)])
 def test_the_input_keeps_the_proportions_at_about_one_area(size: tuple[int, int]) -> None:
-    x = to_input(np.zeros((*size, 3), np.uint8), SIDES[0])
+    side = LOOKS[0].side
+    x = to_input(np.zeros((*size, 3), np.uint8), side)
     height, width = x.shape[2:]
     assert height % 32 == width % 32 == 0
     assert max(height, width) <= LONGEST
     if max(size) < 4 * min(size):
-        assert 0.7 * SIDES[0] ** 2 < height * width < 1.4 * SIDES[0] ** 2
+        assert 0.7 * side**2 < height * width < 1.4 * side**2
         assert abs(np.log((width / height) / (size[1] / size[0]))) < 0.25
     assert x.min() >= -0.5
     assert x.max() <= 0.5
