@@ -1,7 +1,8 @@
-"""Paths as users write them."""
+"""Paths as users write them, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from arena.errors import OptionError
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
@@ -27,3 +29,23 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise OptionError(f"There is no home folder for {path}.", "Write the folder's name out.") from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside another one that takes its place once it is written: what goes wrong leaves the older one whole.
+
+    Args:
+        path: Where it belongs; its folder is there.
+
+    Yields:
+        The file to write to.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from arena.errors import OptionError, PhotoError
+from arena.paths import replacing
 
 FileFormat = Literal["JPEG", "PNG", "WEBP"]
 
@@ -335,15 +336,11 @@ def write_file(path: Path, contents: bytes) -> Path:
     Raises:
         PhotoError: The file cannot be written; what was there before still is.
     """
-    partial = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A crash or a full disk must not leave half a picture under the final name.
-        partial.write_bytes(contents)
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_bytes(contents)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise PhotoError(
             f"{path} cannot be written: {error.strerror or error}.",
             "Choose another folder, or free some space.",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
 from arena.errors import ArenaError, OptionError
+from arena.paths import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ def make_folder(folder: Path) -> None:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """Have a file written beside its place and moved there: a crash in the middle leaves the older one whole.
+    """Have a file written whole or not at all.
 
     Args:
         path: Where it belongs; its folder is there.
@@ -42,13 +42,10 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     Raises:
         ArenaError: It cannot be written; what was there before still is.
     """
-    partial = path.with_name(f"{path.name}.part")
     try:
-        write(partial)
-        partial.replace(path)
+        with replacing(path) as partial:
+            write(partial)
     # PyTorch says by a RuntimeError that a disk is full.
     except (OSError, RuntimeError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise ArenaError(f"{path} cannot be written: {error}.", "Free some space, then run it again.") from error
     return path
