@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from arena.errors import OptionError
+from arena.paths import expanded, replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_what_goes_wrong_leaves_the_older_file_whole(tmp_path: Path) -> None:
+    path = tmp_path / "kept.txt"
+    path.write_text("before", "utf-8")
+
+    def break_off() -> None:
+        with replacing(path) as partial:
+            partial.write_text("aft", "utf-8")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        break_off()
+    assert path.read_text("utf-8") == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_takes_the_others_place_once_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "kept.txt"
+    path.write_text("before", "utf-8")
+    with replacing(path) as partial:
+        partial.write_text("after", "utf-8")
+        assert path.read_text("utf-8") == "before"
+    assert path.read_text("utf-8") == "after"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_others_may_read_weights_as_they_may_any_other_new_file(tmp_path: Path) -> None:
+    usual, weights = tmp_path / "usual", tmp_path / "weights.safetensors"
+    usual.touch()
+    with replacing(weights) as partial:
+        save_file({"a": torch.zeros(1)}, partial)
+    assert stat.S_IMODE(weights.stat().st_mode) == stat.S_IMODE(usual.stat().st_mode)
+
+
+def test_a_home_that_nobody_has_is_said() -> None:
+    with pytest.raises(OptionError, match="There is no home folder"):
+        expanded("~nobody-of-that-name/photo.jpg")
