@@ -7,7 +7,7 @@ with a generator seeded by the run's seed and ``i``.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -56,6 +56,11 @@ class ViewSettings:
     """People who do not belong to the subject are behind it, smaller or out of focus."""
     statues: float = 0.0
     """Figures all of one colour stand about, smaller than the subject and as sharp, and are nobody."""
+    crowd: float = 0.0
+    """A street full of people behind the subject, nearly as sharp as it and half as large or more, with their heads at
+    its height: only their size and place tell that they do not belong to it."""
+    patches: float = 0.0
+    """Parts of the subject have another colour or pattern: sleeves, gloves, bags and prints that nobody had there."""
     hue: float = 0.0
     """Colours of the background are turned, and half as often those of the subject: clothes nobody wore there."""
     bend: float = 0.0
@@ -84,6 +89,17 @@ class Source:
     seen: tuple[float, float] = (0.15, 1.1)
     """How much of the subject's height a view shows, least and most. Of a standing person 0.14 is the head and 0.45 the
     upper body; of a head-and-shoulders portrait a third is the face."""
+
+
+class _Shown(NamedTuple):
+    """Somebody in a frame."""
+
+    rgb: Pixels
+    alpha: FloatArray
+    enlarged: float
+    """How many times larger than in the photograph."""
+    tall: float
+    """Height of all that the photograph shows of the subject, in pixels of the frame, which may show less."""
 
 
 class Views:
@@ -120,7 +136,7 @@ class Views:
             if chance.things and rng.random() < 0.75:
                 rgb = self._add_things(rng, rgb)
             return self._develop(rng, rgb), np.zeros((height, width), np.float32)
-        rgb, alpha, enlarged = self._subject(rng, size, chance.large_turn)
+        rgb, alpha, enlarged, tall = self._subject(rng, size, chance.large_turn)
         rgb, alpha = self._change_subject(rng, rgb, alpha)
         if rng.random() < chance.exchange:
             # The old background still shines through the rim of a binary mask, so the rim is given up.
@@ -132,7 +148,7 @@ class Views:
             rgb = _blend(rgb, background, alpha)
         elif rng.random() < chance.defocus:
             rgb = _blend(rgb, _defocus(rgb, alpha, rng.uniform(1.0, 6.0)), alpha)
-        rgb = self._change_background(rng, rgb, alpha)
+        rgb = self._change_background(rng, rgb, alpha, tall)
         if rng.random() < chance.second:
             rgb, alpha = self._add_second(rng, rgb, alpha)
         return self._develop(rng, rgb), alpha
@@ -146,6 +162,8 @@ class Views:
             rgb = _smear_face(rng, rgb, alpha)
         if _happens(rng, chance.hue / 2):
             rgb = _blend(_turn_hue(rng, rgb), rgb, alpha)
+        if _happens(rng, chance.patches):
+            rgb = self._add_patches(rng, rgb, alpha)
         if rng.random() < 0.3:
             # Subject and background under a light of their own, so that brightness does not tell them apart.
             rgb = _blend(relight(rng, rgb), rgb, alpha)
@@ -153,13 +171,15 @@ class Views:
             rgb = _blend((rgb * rng.uniform(0.03, 0.3)).astype(np.uint8), rgb, alpha)
         return rgb, alpha
 
-    def _change_background(self, rng: Generator, rgb: Pixels, alpha: FloatArray) -> Pixels:
+    def _change_background(self, rng: Generator, rgb: Pixels, alpha: FloatArray, tall: float) -> Pixels:
         """Other colours, and who and what stands there and is none of the subject."""
         chance = self.settings
         if _happens(rng, chance.hue):
             rgb = _blend(rgb, _turn_hue(rng, rgb), alpha)
         if _happens(rng, chance.bystanders):
             rgb = _blend(rgb, self._add_bystanders(rng, rgb), alpha)
+        if _happens(rng, chance.crowd):
+            rgb = _blend(rgb, self._add_crowd(rng, rgb, alpha, tall), alpha)
         if _happens(rng, chance.statues):
             rgb = _blend(rgb, self._add_statues(rng, rgb), alpha)
         if _happens(rng, chance.things):
@@ -170,14 +190,13 @@ class Views:
 
     def _add_second(self, rng: Generator, rgb: Pixels, alpha: FloatArray) -> tuple[Pixels, FloatArray]:
         """Put somebody beside the subject who belongs to it, behind or before the first one."""
-        friend, shape, _ = self._subject(rng, (rgb.shape[1], rgb.shape[0]), 0.0)
+        friend, shape, *_ = self._subject(rng, (rgb.shape[1], rgb.shape[0]), 0.0)
         shape = np.asarray(cv2.GaussianBlur(cv2.erode(shape, np.ones((3, 3))), (0, 0), 0.7), dtype=np.float32)
         if rng.random() < 0.5:
             shape = shape * (1 - alpha)
         return _blend(friend, rgb, shape), alpha + shape - alpha * shape
 
-    def _subject(self, rng: Generator, size: tuple[int, int], large_turn: float) -> tuple[Pixels, FloatArray, float]:
-        """RGB, alpha, and how many times larger than in the photograph they are."""
+    def _subject(self, rng: Generator, size: tuple[int, int], large_turn: float) -> _Shown:
         sample, source = self._pick(rng)
         return _warp(sample, rng, size, large_turn, source.seen)
 
@@ -214,6 +233,36 @@ class Views:
             # Heads are at about one height in a street, feet anywhere below the frame.
             top = round(height * rng.uniform(0.0, max(0.05, min(0.6, 1 - share))))
             rgb = _paste(rgb, figure, shape, (left, top), blur)
+        return rgb
+
+    def _add_crowd(self, rng: Generator, rgb: Pixels, alpha: FloatArray, tall: float) -> Pixels:
+        """Put people behind a subject who are smaller than it and stand on the same ground."""
+        height, width = alpha.shape
+        rows = np.flatnonzero((alpha > 0.5).any(axis=1))
+        # Seen from the height of somebody's eyes, everybody's eyes are at one height, however far away.
+        eyes = (rows[0] if rows.size else 0) + 0.06 * tall
+        shares = rng.uniform(0.35, 0.8, int(rng.integers(2, 7)))
+        for share in sorted(shares):
+            own = min(share * tall, 3.0 * height)
+            figure, shape = self._figure(rng, round(own))
+            left = int(rng.integers(-shape.shape[1] // 2, width - shape.shape[1] // 2 + 1))
+            top = round(eyes - 0.06 * own + rng.normal(0, 0.03) * tall)
+            rgb = _paste(rgb, figure, shape, (left, top), rng.uniform(0.3, 1.8))
+        return rgb
+
+    def _add_patches(self, rng: Generator, rgb: Pixels, alpha: FloatArray) -> Pixels:
+        """Dye a few parts of a subject, or clothe them in what some background shows; folds stay where they are."""
+        size = (rgb.shape[1], rgb.shape[0])
+        for _ in range(int(rng.integers(1, 4))):
+            cover = _shape(rng, size) * alpha
+            if rng.random() < 0.5:
+                cloth = self._background(rng, size).astype(np.float32)
+            else:
+                cloth = rng.integers(0, 256, 3).astype(np.float32)
+            light = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.float32)[..., None]
+            inside = float((light[..., 0] * cover).sum() / max(1.0, float(cover.sum())))
+            folds = np.clip(light / max(24.0, inside), 0.3, 2.5)
+            rgb = _blend(np.clip(cloth * folds, 0, 255).astype(np.uint8), rgb, cover)
         return rgb
 
     def _add_statues(self, rng: Generator, rgb: Pixels) -> Pixels:
@@ -304,11 +353,8 @@ def _happens(rng: Generator, chance: float) -> bool:
 
 def _warp(
     sample: Sample, rng: Generator, size: tuple[int, int], large_turn: float, shown: tuple[float, float]
-) -> tuple[Pixels, FloatArray, float]:
-    """A part of a photograph, from a face that fills the frame to somebody small in it, turned and mirrored.
-
-    Returns RGB, alpha, and how many times larger than in the photograph they are.
-    """
+) -> _Shown:
+    """A part of a photograph, from a face that fills the frame to somebody small in it, turned and mirrored."""
     width, height = size
     left, top, right, bottom = sample.box
     tall = bottom - top
@@ -345,7 +391,8 @@ def _warp(
         cv2.warpAffine(part, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         for part in (rgb, alpha)
     ]
-    return np.asarray(out[0], dtype=np.uint8), np.asarray(out[1], dtype=np.float32) / np.float32(255), scale
+    cover = np.asarray(out[1], dtype=np.float32) / np.float32(255)
+    return _Shown(np.asarray(out[0], dtype=np.uint8), cover, enlarged=scale, tall=tall * scale)
 
 
 def _bend(rng: Generator, rgb: Pixels, alpha: FloatArray) -> tuple[Pixels, FloatArray]:

@@ -72,6 +72,34 @@ def test_bystanders_are_behind_the_subject_and_none_of_it(people: list[Source]) 
     assert seen > 10
 
 
+def test_a_crowd_is_behind_the_subject_with_its_heads_at_about_the_same_height(people: list[Source]) -> None:
+    views = Views(people, dataclasses.replace(PLAIN, crowd=1.0))
+    heads = []
+    for seed in range(20):
+        rgb, alpha = views(chance(seed), 128, 96)
+        red = rgb[..., 0].astype(int) > rgb[..., 2]
+        assert red[alpha > 0.98].mean() > 0.99
+        crowd = red & (alpha < 0.02)
+        if crowd.sum() > 100:
+            first = np.flatnonzero((alpha > 0.5).any(axis=1))[0]
+            heads.append(np.flatnonzero(crowd.sum(axis=1) > 2)[0] - first)
+    assert len(heads) > 10
+    assert np.median(np.abs(heads)) < 10
+
+
+def test_patches_change_the_subject_alone(people: list[Source]) -> None:
+    plain, views = Views(people, PLAIN), Views(people, dataclasses.replace(PLAIN, patches=1.0))
+    dyed = 0
+    for seed in range(20):
+        rgb, alpha = views(chance(seed), 96, 96)
+        np.testing.assert_array_equal(alpha, plain(chance(seed), 96, 96)[1])
+        red = rgb[..., 0].astype(int) > rgb[..., 2]
+        outside = alpha < 0.02
+        assert red[outside].sum() <= 0.01 * outside.sum()
+        dyed += int((~red[alpha > 0.98]).mean() > 0.05)
+    assert dyed > 5
+
+
 def test_statues_are_behind_the_subject_of_one_colour_and_none_of_it(people: list[Source]) -> None:
     plain, views = Views(people, PLAIN), Views(people, dataclasses.replace(PLAIN, statues=1.0))
     seen = 0
