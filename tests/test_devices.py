@@ -57,6 +57,19 @@ def test_a_comparison_on_such_a_machine_runs_on_what_works(photo: Photo) -> None
 
 
 @pytest.mark.usefixtures("old_gpu")
+def test_training_on_such_a_machine_runs_on_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    from arena.training.launch import training_device
+
+    for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "0")
+    # Each of several processes has a GPU of its own, which is not the one that the name stands for.
+    assert training_device("auto") == "cuda:77"
+    for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name)
+    assert training_device("auto") != "cuda:77"
+
+
+@pytest.mark.usefixtures("old_gpu")
 def test_a_gpu_whose_memory_is_taken_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 

@@ -146,9 +146,8 @@ def finetune(
     batch, on the GPUs of one machine or of several that share the folder.
     """
     # Imported here so that --help does not wait for them.
-    from arena.devices import resolve_device  # noqa: PLC0415
     from arena.training.finetune import FinetuneRun, FinetuneSettings, read_settings  # noqa: PLC0415
-    from arena.training.launch import distributed, own_device  # noqa: PLC0415
+    from arena.training.launch import distributed, own_device, training_device  # noqa: PLC0415
 
     if result is None:
         raise OptionError("It is not clear where the run goes.", "Name a folder: --out RUN.")
@@ -176,7 +175,7 @@ def finetune(
         raise OptionError("It is not clear what to learn from.", "Name a folder that has photos/ and masks/ in it.")
     if not settings.checkpoint:
         print_licence_notices([settings.model])
-    place = resolve_device(device)
+    place = training_device(device)
     with distributed(place) as first, training_bars(shown=first) as bars:
         run = FinetuneRun(settings, result, own_device(place), bars.count if first else None)
         if first:

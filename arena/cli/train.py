@@ -118,12 +118,11 @@ def lite(
     Started by `torchrun`, several processes share each batch.
     """
     # Imported here so that --help does not wait for them.
-    from arena.devices import resolve_device  # noqa: PLC0415
-    from arena.training.launch import distributed, own_device  # noqa: PLC0415
+    from arena.training.launch import distributed, own_device, training_device  # noqa: PLC0415
     from arena.training.plan import SHIPPED_PLAN, LiteRun, read_plan  # noqa: PLC0415
 
     plan = read_plan(config or SHIPPED_PLAN)
-    place = resolve_device(device)
+    place = training_device(device)
     with distributed(place) as first, training_bars(shown=first) as bars:
         run = LiteRun(plan, folders, result, own_device(place))
         for stage in plan.stages:
@@ -157,12 +156,11 @@ def hair(
     and curves.png. Started by `torchrun`, several processes share each batch.
     """
     # Imported here so that --help does not wait for them.
-    from arena.devices import resolve_device  # noqa: PLC0415
     from arena.training.hair_run import SHIPPED_PLAN, HairRun, read_hair_plan  # noqa: PLC0415
-    from arena.training.launch import distributed, own_device  # noqa: PLC0415
+    from arena.training.launch import distributed, own_device, training_device  # noqa: PLC0415
 
     plan = read_hair_plan(config or SHIPPED_PLAN)
-    place = resolve_device(device)
+    place = training_device(device)
     with distributed(place) as first, training_bars(shown=first) as bars:
         run = HairRun(plan, folders, result, own_device(place))
         bars.announce("hair", plan.schedule.steps)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.distributed as dist
 
+from arena.devices import resolve_device, usable_device
 from arena.errors import OptionError
 
 if TYPE_CHECKING:
@@ -18,6 +19,27 @@ if TYPE_CHECKING:
 PATIENCE = timedelta(hours=6)
 """How long processes wait for the first one, which alone looks through the pictures. A process that ends takes the
 others with it at once, so nobody waits in vain."""
+
+
+def _launched() -> bool:
+    # Not RANK alone: clusters set that for jobs that torchrun has not started.
+    return {"RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"} <= os.environ.keys()
+
+
+def training_device(device: str) -> str:
+    """Choose the device of a run; see :func:`arena.devices.usable_device`.
+
+    Args:
+        device: ``"auto"``, or one by its name.
+
+    Returns:
+        A resolved device. Of several processes none tries it out: each will have another GPU than the one resolved.
+
+    Raises:
+        DeviceError: There is no such device, or PyTorch cannot use it.
+        OutOfMemoryError: Its memory is full.
+    """
+    return resolve_device(device) if _launched() else usable_device(device)
 
 
 @contextmanager
@@ -32,8 +54,7 @@ def distributed(device: str) -> Iterator[bool]:
     Yields:
         Whether this process is the one that reports and writes files.
     """
-    # Not RANK alone: clusters set that for jobs that torchrun has not started.
-    if not {"RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"} <= os.environ.keys():
+    if not _launched():
         yield True
         return
     if device.startswith("cuda"):
