@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from arena.checks import LARGEST_KERNEL, checked_kernel, checked_share
 from arena.compose import AS_SHOT, BLACK, Gradient, Placement, Plain, Transparent, parse_background, parse_colour
 from arena.compose.background import checked_colour
+from arena.compose.bokeh import checked_bokeh
 from arena.compose.fit import checked_anchor, checked_fit, checked_scale
 from arena.errors import OptionError
 from arena.paths import expanded
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from arena.compose import Anchor, Colour, Fit
+    from arena.compose import Anchor, Bokeh, Colour, Fit
 
 DEFAULT_KERNEL = 101
 """Blur strength of page and shell: the look of a fast portrait lens on a photo of a few megapixels."""
@@ -68,6 +69,8 @@ class Finish:
     """What becomes of the background."""
     kernel: int = DEFAULT_KERNEL
     """Size of the Gaussian kernel that blurs the photo's own background, odd, 1 (none) to 255."""
+    bokeh: Bokeh = "gaussian"
+    """What every blur makes of a point of light: ``"gaussian"``, or as a lens has it ``"disc"`` or ``"hexagon"``."""
     refine: RefineOptions = field(default_factory=RefineOptions)
     """What is done to the matte before."""
     colours: OwnColours = "auto"
@@ -100,6 +103,7 @@ class Finish:
             raise OptionError(f"colours must be one of {', '.join(OWN_COLOURS)}, but is {self.colours!r}.")
         for name in ("kernel", "background_kernel"):
             object.__setattr__(self, name, checked_kernel(name, getattr(self, name), LARGEST_KERNEL))
+        checked_bokeh(self.bokeh)
         if not isinstance(self.refine, RefineOptions):
             raise OptionError(f"refine must be a RefineOptions, but is {self.refine!r}.")
         if not isinstance(self.background, (Photo, Plain, Gradient, Transparent)):
@@ -395,7 +399,7 @@ def renamed(error: OptionError, name: str, given: str) -> OptionError:
     return OptionError(f"{given}: {error.problem}", error.remedy, error.details)
 
 
-_AT_THE_TOP = ("effect", "kernel", "colours")
+_AT_THE_TOP = ("effect", "kernel", "bokeh", "colours")
 """Fields of :class:`Finish` that no table holds."""
 
 _OF_BACKGROUND = {

@@ -132,7 +132,7 @@ def apply_effect(front: Pixels, rgb: Pixels, alpha: Alpha, finish: Finish) -> Pi
     """
     match finish.effect:
         case Effect.BLUR:
-            return blur_background(rgb, alpha, finish.kernel, foreground=front)
+            return blur_background(rgb, alpha, finish.kernel, foreground=front, bokeh=finish.bokeh)
         case Effect.CUTOUT:
             return cutout(front, alpha)
         case Effect.REPLACE:
@@ -146,6 +146,7 @@ def apply_effect(front: Pixels, rgb: Pixels, alpha: Alpha, finish: Finish) -> Pi
                 scale=finish.background_scale,
                 fill=finish.fill,
                 kernel=finish.background_kernel,
+                bokeh=finish.bokeh,
                 subject=finish.subject,
                 harmonise=finish.harmonise,
                 light_wrap=finish.light_wrap,

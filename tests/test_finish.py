@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 EVERYTHING = Finish(
     Effect.REPLACE,
     kernel=31,
+    bokeh="hexagon",
     refine=RefineOptions(components=1, grow=-0.5),
     colours="multilevel",
     background=Gradient(((1, 2, 3), (255, 0, 128)), angle=33.5),
@@ -66,6 +67,7 @@ def beach(tmp_path: Path) -> Path:
         ("kernel", 100, "kernel must be an odd whole number from 1 to 255, but is 100. Use 99 or 101."),
         ("kernel", 257, "kernel must be an odd whole number from 1 to 255"),
         ("kernel", True, "kernel must be"),
+        ("bokeh", "star", "bokeh must be one of gaussian, disc, hexagon, but is 'star'"),
         ("background_kernel", 0, "background_kernel must be"),
         ("background_kernel", 3.0, "background_kernel must be"),
         ("refine", "hair", "refine must be a RefineOptions"),

@@ -18,6 +18,7 @@ from arena.compose import (
     Placement,
     Plain,
     Transparent,
+    blur_background,
     blur_plate,
     composite,
     mask_overlay,
@@ -110,8 +111,16 @@ def test_refinement_comes_before_every_picture(photo: Photo, matte: Matte) -> No
         np.testing.assert_allclose(np.asarray(image) / 65535, alpha, atol=1e-5)
 
 
+def test_the_blur_of_a_lens_is_the_compositors(photo: Photo, matte: Matte) -> None:
+    own = estimate_foreground(photo.rgb, matte.alpha)
+    expected = blur_background(photo.rgb, matte.alpha, 31, foreground=own, bokeh="hexagon")
+    np.testing.assert_array_equal(render_blur(photo, matte, 31, Finish(bokeh="hexagon")), expected)
+
+
 def test_a_replacement_is_the_compositors(photo: Photo, matte: Matte) -> None:
-    finish = Finish(background_kernel=9, harmonise=0.5, light_wrap=0.5, linear=True, subject=Placement(0.1))
+    finish = Finish(
+        background_kernel=9, bokeh="disc", harmonise=0.5, light_wrap=0.5, linear=True, subject=Placement(0.1)
+    )
     backdrop = Photo.from_array(np.full((40, 40, 3), (10, 60, 200), np.uint8))
     expected = replace_background(
         photo.rgb,
@@ -119,6 +128,7 @@ def test_a_replacement_is_the_compositors(photo: Photo, matte: Matte) -> None:
         backdrop.rgb,
         foreground=estimate_foreground(photo.rgb, matte.alpha),
         kernel=9,
+        bokeh="disc",
         harmonise=0.5,
         light_wrap=0.5,
         linear=True,

@@ -12,7 +12,7 @@ import typer
 from arena.catalog import DEFAULT_MODEL, get_card
 from arena.cli.bars import model_bars
 from arena.cli.console import EXIT_FAILED, err, out, print_error, print_licence_notices
-from arena.cli.finishing import BackgroundFlags, BlurFlags, ConfigOption, RefineFlags, read_finish
+from arena.cli.finishing import BackgroundFlags, BlurFlags, BokehFlags, ConfigOption, RefineFlags, read_finish
 from arena.cli.flags import spread
 from arena.cli.options import BoxesOption, DeviceOption, HairOption, PointsOption, PromptOption, is_told, prompts_for
 from arena.errors import OptionError
@@ -36,6 +36,7 @@ def compare(
         Path, typer.Option("--out", "-o", metavar="DIR", show_default=False, help="Folder for the pictures.")
     ],
     strength: BlurFlags,
+    bokeh: BokehFlags,
     background: BackgroundFlags,
     refine: RefineFlags,
     models: Annotated[
@@ -64,7 +65,7 @@ def compare(
     from arena.photo import write_file  # noqa: PLC0415
     from arena.render import PICTURES, Summary, result_files  # noqa: PLC0415
 
-    finish = read_finish("blur", config, strength, background, refine)
+    finish = read_finish("blur", config, strength, bokeh, background, refine)
     if not finish.has_background and (idle := [flag.name for flag, _ in background.given()]):
         raise OptionError(f"{', '.join(idle)}: there is no background to lay it on.", "Name one: --background.")
     pictures = (*PICTURES, "replaced") if finish.has_background else PICTURES

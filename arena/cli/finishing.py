@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Preset = Literal["as-is", "u2net-classic", "hair"]
 Matting = Literal["off", "closed-form", "knn"]
 OwnColours = Literal["auto", "fast", "multilevel", "off"]
+Bokeh = Literal["gaussian", "disc", "hexagon"]
 Fit = Literal["cover", "contain", "stretch", "tile"]
 
 NOT_LINEAR = "--no-linear"
@@ -50,6 +51,23 @@ class BlurFlags(FlagGroup):
             "Odd size of the Gaussian kernel, 1 (none) to 255. Default: 101.",
             "PIXELS",
             short="-k",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BokehFlags(FlagGroup):
+    """The look of every blur."""
+
+    panel = "Bokeh"
+
+    bokeh: Annotated[
+        Bokeh | None,
+        Flag(
+            "--bokeh",
+            "bokeh",
+            "What blur makes of a point of light: gaussian, or as a lens has it disc or hexagon. Default: gaussian.",
+            "SHAPE",
         ),
     ] = None
 

@@ -9,7 +9,7 @@ import typer
 
 from arena.catalog import DEFAULT_MODEL, get_card
 from arena.cli.console import EXIT_FAILED, err, print_licence_notices
-from arena.cli.finishing import BackgroundFlags, BlurFlags, ConfigOption, RefineFlags, read_finish
+from arena.cli.finishing import BackgroundFlags, BlurFlags, BokehFlags, ConfigOption, RefineFlags, read_finish
 from arena.cli.flags import spread
 from arena.cli.options import (
     BoxesOption,
@@ -49,6 +49,7 @@ def blur(
     source: PhotoArgument,
     output: OutputOption,
     strength: BlurFlags,
+    bokeh: BokehFlags,
     refine: RefineFlags,
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
@@ -60,7 +61,7 @@ def blur(
     config: ConfigOption = None,
 ) -> None:
     """Blur a photo's background."""
-    finish = read_finish("blur", config, strength, refine)
+    finish = read_finish("blur", config, strength, bokeh, refine)
     _make(source, output, finish, model, device, prompts_for([model], prompt, boxes, points, hair=hair), quality)
 
 
@@ -69,6 +70,7 @@ def replace(
     source: PhotoArgument,
     output: OutputOption,
     background: BackgroundFlags,
+    bokeh: BokehFlags,
     refine: RefineFlags,
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
@@ -80,7 +82,7 @@ def replace(
     config: ConfigOption = None,
 ) -> None:
     """Put the people of a photo in front of another background: a picture, a colour, a gradient, or none."""
-    finish = read_finish("replace", config, background, refine)
+    finish = read_finish("replace", config, background, bokeh, refine)
     if not finish.has_background:
         raise OptionError(
             "No background was named.",

@@ -13,6 +13,7 @@ from arena.compose.background import (
     parse_colour,
 )
 from arena.compose.blur import FILLS, Fill, blur_background, blur_plate
+from arena.compose.bokeh import BOKEHS, Bokeh
 from arena.compose.composite import composite
 from arena.compose.cutout import cutout
 from arena.compose.fit import ANCHORS, FITS, Anchor, Fit, fit_background
@@ -27,11 +28,13 @@ __all__ = [
     "ANCHORS",
     "AS_SHOT",
     "BLACK",
+    "BOKEHS",
     "FILLS",
     "FITS",
     "SHAPES",
     "Anchor",
     "Background",
+    "Bokeh",
     "Colour",
     "Fill",
     "Fit",

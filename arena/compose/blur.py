@@ -11,12 +11,16 @@ import numpy as np
 
 from arena.checks import LARGEST_KERNEL, checked_kernel, checked_pair, checked_rgb, checked_whole
 from arena.compose._strips import for_each_strip
+from arena.compose.bokeh import aperture_radius, checked_bokeh, spread_light, to_light
 from arena.compose.composite import composite_rows
-from arena.compose.fill import Visibility, push_pull, telea, visible_means
+from arena.compose.fill import NOTHING_VISIBLE, Visibility, push_pull, telea, visible_means
+from arena.compose.light import LIGHT
 from arena.errors import OptionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from arena.compose.bokeh import Bokeh
 
 Fill = Literal["push-pull", "telea"]
 FILLS: tuple[Fill, ...] = ("push-pull", "telea")
@@ -30,6 +34,9 @@ MIN_SIGMA_CELLS = 2.5
 Such a Gaussian passes no frequency that the cells cannot hold, and bilinear enlargement of what it leaves stays within
 two levels of the blur at full size away from the picture's border (benchmarks/compositor.py)."""
 
+MIN_RADIUS_CELLS = 10.0
+"""Radius of the aperture, in cells, from which its plate can be kept reduced: its rim is then soft by a tenth of it."""
+
 FINE_FILL_SCALE = 4
 """Cell of the fill for kernels so small that the blur itself runs at full size."""
 
@@ -42,6 +49,7 @@ def blur_background(
     fill: Fill = "push-pull",
     *,
     foreground: NDArray[Any] | None = None,
+    bokeh: Bokeh = "gaussian",
 ) -> NDArray[np.uint8]:
     """Blur what is behind the subject and leave the subject sharp.
 
@@ -58,6 +66,8 @@ def blur_background(
         fill: How the background behind the subject is made up: ``"push-pull"`` or ``"telea"``.
         foreground: The subject's colours, H x W x 3, uint8, without what they share with the old background, as
             ``arena.refine.foreground.estimate_foreground`` gives them; None takes the photo's.
+        bokeh: What a point of light becomes: ``"gaussian"``; or as a lens has it ``"disc"`` or ``"hexagon"``, as wide
+            as those passes of that kernel are, in linear light, bright points brightened. See ``arena.compose.bokeh``.
 
     Returns:
         H x W x 3, uint8: exactly the foreground where alpha is 1, exactly the blurred plate where it is 0; a copy of
@@ -71,14 +81,20 @@ def blur_background(
     front = photo if foreground is None else checked_rgb(foreground, "foreground")
     if front.shape != photo.shape:
         raise OptionError(f"foreground is {front.shape} but rgb is {photo.shape}; the two must agree.")
+    _checked_fill(fill), checked_bokeh(bokeh)
     if size == 1:
-        _checked_fill(fill)
         return photo.copy()
-    return composite_rows(front, matte, _make_plate(photo, matte, size, repeats, fill).rows)
+    return composite_rows(front, matte, _make_plate(photo, matte, size, repeats, fill, bokeh).rows)
 
 
 def blur_plate(
-    rgb: NDArray[Any], alpha: NDArray[Any], kernel: int = 101, passes: int = 3, fill: Fill = "push-pull"
+    rgb: NDArray[Any],
+    alpha: NDArray[Any],
+    kernel: int = 101,
+    passes: int = 3,
+    fill: Fill = "push-pull",
+    *,
+    bokeh: Bokeh = "gaussian",
 ) -> NDArray[np.uint8]:
     """The blurred background alone, without the subject: what ``blur_background`` lays the subject over.
 
@@ -90,6 +106,7 @@ def blur_plate(
         kernel: Size of the Gaussian kernel in pixels, odd, 1 to 255; 1 fills without blur.
         passes: How often the kernel is applied, at least 1.
         fill: How the background behind the subject is made up: ``"push-pull"`` or ``"telea"``.
+        bokeh: ``"gaussian"``, ``"disc"`` or ``"hexagon"``, as in ``blur_background``.
 
     Returns:
         H x W x 3, uint8. Mid-grey if the subject covers the whole picture.
@@ -99,7 +116,8 @@ def blur_plate(
     """
     photo, matte = checked_pair(rgb, alpha)
     size, repeats = checked_kernel("kernel", kernel, LARGEST_KERNEL), checked_whole("passes", passes, 1)
-    plate = _make_plate(photo, matte, size, repeats, fill)
+    _checked_fill(fill), checked_bokeh(bokeh)
+    plate = _make_plate(photo, matte, size, repeats, fill, bokeh)
     out = np.empty_like(photo)
 
     def copy_rows(top: int, bottom: int) -> None:
@@ -137,22 +155,45 @@ class _Plate:
         return levels.reshape(bottom - top, self.width, 3)
 
 
-def _make_plate(photo: NDArray[np.uint8], matte: NDArray[np.float32], kernel: int, passes: int, fill: Fill) -> _Plate:
+def _make_plate(
+    photo: NDArray[np.uint8], matte: NDArray[np.float32], kernel: int, passes: int, fill: Fill, bokeh: Bokeh
+) -> _Plate:
     width = photo.shape[1]
-    if _checked_fill(fill) == "telea":
-        return _Plate(_gaussian_passes(telea(photo, matte), kernel, passes), 1, width)
     variance = passes * _kernel_variance(kernel)
-    scale = _reduction(math.sqrt(variance))
+    lens = bokeh != "gaussian" and kernel > 1
+    if fill == "telea":
+        sharp = telea(photo, matte)
+        return _Plate(
+            _lens_pixels(sharp, variance, bokeh) if lens else _gaussian_passes(sharp, kernel, passes), 1, width
+        )
+    scale = _lens_reduction(variance) if lens else _reduction(math.sqrt(variance))
     fill_scale = FINE_FILL_SCALE if scale == 1 else scale
+    # A lens takes the mean of light: a cell with a lamp in it is brighter than its mean level.
+    as_light = lens and scale > 1
     for visibility in Visibility.choices(*matte.shape):
-        means, coverage = visible_means(photo, matte, visibility, fill_scale)
+        means, coverage = visible_means(photo, matte, visibility, fill_scale, to_light if as_light else None)
         if coverage.any():
             break
-    filled = push_pull(means, coverage)
+    nothing = float(LIGHT[round(NOTHING_VISIBLE)]) if as_light else NOTHING_VISIBLE
+    filled = push_pull(means, coverage, nothing)
+    if as_light:
+        radius = aperture_radius(variance - _own_variance(scale)) / scale
+        return _Plate(spread_light(filled, bokeh, radius), scale, width)
     if scale > 1:
         return _Plate(_blur_cells(filled, variance, scale), scale, width)
     sharp = _fill_pixels(photo, matte, visibility, _Plate(filled, fill_scale, width))
-    return _Plate(_gaussian_passes(sharp, kernel, passes), 1, width)
+    return _Plate(_lens_pixels(sharp, variance, bokeh) if lens else _gaussian_passes(sharp, kernel, passes), 1, width)
+
+
+def _lens_pixels(picture: NDArray[np.uint8], variance: float, bokeh: Bokeh) -> NDArray[np.uint8]:
+    """A filled background out of focus, at its own size."""
+    return np.rint(spread_light(to_light(picture), bokeh, aperture_radius(variance))).astype(np.uint8)
+
+
+def _lens_reduction(variance: float) -> int:
+    """The coarsest scale at which an aperture that blurs so much keeps its rim."""
+    radius = aperture_radius(variance)
+    return next((scale for scale in SCALES if radius >= MIN_RADIUS_CELLS * scale), 1)
 
 
 def _checked_fill(fill: str) -> str:
@@ -174,14 +215,18 @@ def _reduction(sigma: float) -> int:
 
 
 def _blur_cells(cells: NDArray[np.float32], variance: float, scale: int) -> NDArray[np.float32]:
-    """Blur a reduced plate so that, enlarged again, it has this variance in square pixels.
-
-    The mean over a cell and the bilinear enlargement blur too, by (s^2 - 1) / 12 and (s^2 - 1) / 6; variances add.
-    """
-    own = (scale**2 - 1) / 4
-    sigma = math.sqrt(variance - own) / scale
+    """Blur a reduced plate so that, enlarged again, it has this variance in square pixels."""
+    sigma = math.sqrt(variance - _own_variance(scale)) / scale
     blurred: NDArray[Any] = cv2.GaussianBlur(cells, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     return blurred.reshape(cells.shape)
+
+
+def _own_variance(scale: int) -> float:
+    """What reducing and enlarging blur by themselves, in square pixels.
+
+    The mean over a cell has (s^2 - 1) / 12, the bilinear enlargement (s^2 - 1) / 6, and variances add.
+    """
+    return (scale**2 - 1) / 4
 
 
 def _gaussian_passes(picture: NDArray[np.uint8], kernel: int, passes: int) -> NDArray[np.uint8]:

@@ -14,6 +14,8 @@ import numpy as np
 from arena.compose._strips import for_each_strip
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 VISIBLE_UP_TO = 0.15
@@ -93,7 +95,11 @@ class Visibility:
 
 
 def visible_means(
-    rgb: NDArray[np.uint8], alpha: NDArray[np.float32], visibility: Visibility, scale: int
+    rgb: NDArray[np.uint8],
+    alpha: NDArray[np.float32],
+    visibility: Visibility,
+    scale: int,
+    values: Callable[[NDArray[np.uint8]], NDArray[Any]] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Reduce a picture to the mean colour of the visible pixels of each cell.
 
@@ -102,10 +108,11 @@ def visible_means(
         alpha: Matte, H x W, float32 in [0, 1], C-contiguous.
         visibility: Which pixels may be read.
         scale: Side of a cell in pixels, 1 to 16, a divisor of the strip height.
+        values: Makes of levels, some rows of the picture, what the mean is taken of; None takes that of levels.
 
     Returns:
-        Means, h x w x 3, float32 in [0, 255], 0 where nothing is visible; and coverage, h x w, float32: the visible
-        share of each cell in [0, 1]. h and w are H / scale and W / scale, rounded up.
+        Means, h x w x 3, float32 in [0, 255] if they are of levels, 0 where nothing is visible; and coverage, h x w,
+        float32: the visible share of each cell in [0, 1]. h and w are H / scale and W / scale, rounded up.
     """
     height, width = alpha.shape
     rows, columns = -(-height // scale), -(-width // scale)
@@ -117,7 +124,7 @@ def visible_means(
         below, right = last * scale - bottom, columns * scale - width
         # 0 or 255, so that the rounded mean below is 0 or 255 only where all pixels of a cell agree.
         mask: NDArray[Any] = visibility.rows(alpha, top, bottom)
-        picture: NDArray[Any] = rgb[top:bottom]
+        picture: NDArray[Any] = rgb[top:bottom] if values is None else values(rgb[top:bottom])
         if below or right:
             mask = cv2.copyMakeBorder(mask, 0, below, 0, right, cv2.BORDER_CONSTANT, value=0)
             picture = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE)
@@ -128,7 +135,7 @@ def visible_means(
 
 
 def _reduce_cells(
-    picture: NDArray[np.uint8],
+    picture: NDArray[Any],
     mask: NDArray[np.uint8],
     scale: int,
     means: NDArray[np.float32],
@@ -151,7 +158,9 @@ def _reduce_cells(
     coverage[y, x] = counts[:, 0] / scale**2
 
 
-def push_pull(means: NDArray[np.float32], coverage: NDArray[np.float32]) -> NDArray[np.float32]:
+def push_pull(
+    means: NDArray[np.float32], coverage: NDArray[np.float32], nothing: float = NOTHING_VISIBLE
+) -> NDArray[np.float32]:
     """Fill the cells that nothing is known of, smoothly, from all around.
 
     A pyramid of weighted means (Gortler et al., "The Lumigraph", SIGGRAPH 1996) gives a first guess at every level;
@@ -160,15 +169,16 @@ def push_pull(means: NDArray[np.float32], coverage: NDArray[np.float32]) -> NDAr
     is hidden, and a blur of the expected value is the expected value of the blur.
 
     Args:
-        means: Known colours, h x w x 3, float32 in [0, 255].
+        means: Known colours, h x w x 3, float32; levels or light.
         coverage: How much of each cell is known, h x w, float32 in [0, 1].
+        nothing: Value of every cell where none is known.
 
     Returns:
         h x w x 3, float32: the known colours where coverage is at least ``KNOWN_COVERAGE``, fading into the fill.
     """
     trust = np.minimum(coverage / KNOWN_COVERAGE, 1.0)
     if not trust.any():
-        return np.full_like(means, NOTHING_VISIBLE)
+        return np.full_like(means, nothing)
     levels = [(means, trust)]
     while levels[-1][1].size > 1:
         levels.append(_pull(*levels[-1]))

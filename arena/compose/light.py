@@ -47,6 +47,22 @@ LEVEL = np.floor(_from_light(np.arange(CODES + 1) / CODES) * 255 + 0.5).astype(n
 """sRGB level of each of 65536 steps of linear light."""
 
 
+def levels_of(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The sRGB levels of linear light, in fractions of a level.
+
+    Args:
+        light: float32 of any shape, 65535 is white; what is beyond black or white becomes that.
+
+    Returns:
+        float32 of the same shape in [0, 255].
+    """
+    share = np.clip(light / np.float32(CODES), 0, 1)
+    # As _from_light, in single precision.
+    bright = np.float32(1.055) * share ** np.float32(1 / 2.4) - np.float32(0.055)
+    levels: NDArray[np.float32] = np.where(share <= np.float32(0.0031308), share * np.float32(12.92), bright)
+    return levels * np.float32(255)
+
+
 def composite_linear(foreground: NDArray[Any], background: NDArray[Any], alpha: NDArray[Any]) -> NDArray[np.uint8]:
     """Lay a foreground over a background as a lens would: the mean is taken of light, not of sRGB levels.
 

@@ -18,6 +18,7 @@ from arena.compose.background import (
     checked_colour,
 )
 from arena.compose.blur import blur_plate
+from arena.compose.bokeh import checked_bokeh
 from arena.compose.composite import composite
 from arena.compose.cutout import cutout
 from arena.compose.fit import Anchor, Fit, checked_anchor, checked_fit, checked_scale, fit_background
@@ -29,6 +30,8 @@ from arena.errors import OptionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from arena.compose.bokeh import Bokeh
 
 
 def replace_background(
@@ -43,6 +46,7 @@ def replace_background(
     fill: Colour = BLACK,
     kernel: int = 1,
     passes: int = 3,
+    bokeh: Bokeh = "gaussian",
     subject: Placement = AS_SHOT,
     harmonise: float = 0.0,
     light_wrap: float = 0.0,
@@ -66,6 +70,7 @@ def replace_background(
             leaves it sharp.
         passes: How often the kernel is applied, at least 1; as in ``blur_background``, so that equal kernels look
             alike.
+        bokeh: What that blur makes of a point of light; see ``blur_background``.
         subject: Where the subject stands and how large it is.
         harmonise: How much of the background's colour and light the subject takes on, 0 to 1; see
             ``harmonise_colours``. The background itself never changes.
@@ -83,6 +88,7 @@ def replace_background(
     photo, matte = checked_pair(rgb, alpha)
     scenery = checked_background(background)
     checked_fit(fit), checked_anchor(anchor), checked_scale(scale), checked_colour(fill, "fill")
+    checked_bokeh(bokeh)
     size, repeats = checked_kernel("kernel", kernel, LARGEST_KERNEL), checked_whole("passes", passes, 1)
     colour_strength, light_strength = (
         checked_share("harmonise", harmonise),
@@ -99,7 +105,7 @@ def replace_background(
     if colour_strength > 0:
         front = harmonise_colours(front, matte, back, colour_strength)
     if size > 1 and not isinstance(scenery, Plain):
-        back = blur_plate(back, np.zeros_like(matte), size, repeats)
+        back = blur_plate(back, np.zeros_like(matte), size, repeats, bokeh=bokeh)
     if light_strength > 0:
         front = wrap_light(front, matte, back, light_strength)
     return composite_linear(front, back, matte) if linear else composite(front, back, matte)

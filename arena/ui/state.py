@@ -63,6 +63,7 @@ class Key(StrEnum):
     STOP = "stop"
     EFFECT = "effect"
     KERNEL = "kernel"
+    BOKEH = "bokeh"
     BACKDROP = "backdrop"
     """Prefix, as all that follow here: one control of the new background a page."""
     BACKDROP_COLOUR = "backdrop_colour"

@@ -14,13 +14,15 @@ from typer.testing import CliRunner
 
 from arena.cli.app import app
 from arena.cli.finishing import BackgroundFlags, BlurFlags, RefineFlags, read_finish
-from arena.compose import Plain
+from arena.compose import BOKEHS, Bokeh, Plain
 from arena.errors import ArenaError, OptionError
+from arena.finish import Finish
+from arena.matte import Matte, MatteKind
 from arena.models.base import Prediction
 from arena.models.pool import unload
 from arena.photo import Photo, encode
 from arena.refine import PRESETS
-from arena.render import render_replace
+from arena.render import render_blur, render_replace
 from tests.fakes import DiscSegmenter, make_card
 
 if TYPE_CHECKING:
@@ -242,6 +244,26 @@ def test_the_new_background_is_blurred_by_its_own_kernel(portrait: Path, flag_pi
     np.testing.assert_array_equal(soft[INSIDE], sharp[INSIDE])
 
 
+@pytest.mark.parametrize("bokeh", BOKEHS)
+def test_the_bokeh_reaches_every_command(
+    bokeh: Bokeh, portrait: Path, photo: Photo, flag_picture: Path, tmp_path: Path
+) -> None:
+    finish = Finish(kernel=31, bokeh=bokeh, background_kernel=31)
+    matte = Matte(soft_disc(96, 128), MatteKind.ALPHA, "soft")
+    expected = render_blur(photo, matte, finish=finish)
+    out = tmp_path / "blurred.png"
+    assert arena("blur", portrait, "-o", out, "-m", "soft", "-k", 31, "--bokeh", bokeh).exit_code == 0
+    np.testing.assert_array_equal(Photo.open(out).rgb, expected)
+    np.testing.assert_array_equal(
+        replaced(portrait, "-b", flag_picture, "--background-kernel", 31, "--bokeh", bokeh),
+        render_replace(photo, matte, flag_picture, finish),
+    )
+    folder = tmp_path / "results"
+    assert arena("compare", portrait, "-o", folder, "-m", "soft", "-k", 31, "--bokeh", bokeh).exit_code == 0
+    np.testing.assert_array_equal(Photo.open(folder / "me" / "blurred" / "soft.png").rgb, expected)
+    assert json.loads((folder / "results.json").read_text("utf-8")).get("bokeh", "gaussian") == bokeh
+
+
 def test_the_subject_takes_on_the_new_light(portrait: Path) -> None:
     background = ("-b", "gradient:#2040a0-#6080e0")
     plain, harmonised = replaced(portrait, *background), replaced(portrait, *background, "--harmonise", 1)
@@ -425,6 +447,7 @@ def test_a_file_reaches_the_picture(config: Path, portrait: Path, photo: Photo, 
         (("replace", "-b", "navy", "--subject-scale", 0), "--subject-scale must be a number from 0.05 to 20"),
         (("blur", "--refine", "bald"), "--refine"),
         (("blur", "--matting", "guess"), "--matting"),
+        (("blur", "--bokeh", "star"), "--bokeh"),
         (("blur", "--own-colours", "best"), "--own-colours"),
         (("blur", "-c", "nowhere.toml"), "There is no file nowhere.toml"),
         (("blur", "-c", "WRONG"), "wrong.toml: There is no option 'kernle'. Did you mean kernel?"),

@@ -11,15 +11,15 @@ import typer
 from typer.testing import CliRunner
 
 from arena.cli import finishing
-from arena.cli.finishing import BackgroundFlags, BlurFlags, RefineFlags
+from arena.cli.finishing import BackgroundFlags, BlurFlags, BokehFlags, RefineFlags
 from arena.cli.flags import Flag, FlagGroup, spread
-from arena.compose import ANCHORS, FITS, Placement
+from arena.compose import ANCHORS, BOKEHS, FITS, Placement
 from arena.errors import OptionError
 from arena.finish import DEFAULT_KERNEL, OWN_COLOURS, Finish
 from arena.refine import PRESETS, RefineOptions
 from arena.refine.options import MATTINGS
 
-GROUPS = (BlurFlags, RefineFlags, BackgroundFlags)
+GROUPS = (BlurFlags, BokehFlags, RefineFlags, BackgroundFlags)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +98,7 @@ def flags() -> list[Flag]:
 
 def test_lists_of_choices_are_those_of_the_library() -> None:
     assert get_args(finishing.Preset) == tuple(PRESETS)
+    assert get_args(finishing.Bokeh) == BOKEHS
     assert get_args(finishing.Matting) == MATTINGS
     assert get_args(finishing.OwnColours) == OWN_COLOURS
 
@@ -108,6 +109,8 @@ def test_help_names_the_librarys_choices_and_defaults() -> None:
     assert all(preset in said["refine.preset"] for preset in PRESETS)
     assert all(matting in said["refine.matting"] for matting in MATTINGS)
     assert all(colours in said["colours"] for colours in OWN_COLOURS)
+    assert all(bokeh in said["bokeh"] for bokeh in BOKEHS)
+    assert f"Default: {Finish().bokeh}." in said["bokeh"]
     assert f"Default: {Finish().fit}." in said["background.fit"]
     assert "top-left" in ANCHORS
     assert f"Default: {Finish().anchor}." in said["background.anchor"]
@@ -116,7 +119,7 @@ def test_help_names_the_librarys_choices_and_defaults() -> None:
 
 
 def test_every_flag_has_a_key_that_an_option_file_knows() -> None:
-    known = {"kernel", "colours", "refine.preset"}
+    known = {"kernel", "bokeh", "colours", "refine.preset"}
     known |= {f"refine.{field.name}" for field in dataclasses.fields(RefineOptions)}
     known |= {f"subject.{field.name}" for field in dataclasses.fields(Placement)}
     known |= {f"background.{name}" for name in ("source", "fit", "anchor", "scale", "fill", "kernel")}

@@ -133,6 +133,15 @@ def test_a_colour_replaces_the_background_on_screen_and_in_the_files(
         page = here.page
         run_on_the_astronaut(page)
         screenshot(page, "effect-blur")
+        soft = pixels(page, BLURRED)
+        before = source(page, BLURRED)
+        segment(page, "Bokeh", "Round").click()
+        wait_for_another(page, BLURRED, before)
+        screenshot(page, "effect-blur-round")
+        # What is shown is what is exported, and neither is the Gaussian.
+        round_ones = downloaded(page, "Download blurred photo", tmp_path / "blurred.png").rgb.astype(int)
+        assert np.abs(round_ones - pixels(page, BLURRED)).mean() < 2
+        assert np.abs(round_ones - soft).mean() > 6
         segment(page, "Effect", "Replace background").click()
         assert is_colour(pixels(page, REPLACED)[:40, :40], (255, 255, 255))
         before = source(page, REPLACED)

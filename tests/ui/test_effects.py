@@ -129,6 +129,23 @@ def test_settings_of_the_replacement_reach_the_picture(page: AppTest) -> None:
     assert (finish.subject.x, finish.subject.y, finish.subject.scale) == (-0.1, 0.05, 0.8)
 
 
+def test_the_bokeh_reaches_every_blur(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    choose(page, Key.BOKEH, "disc")
+    assert (shown(page).effect, shown(page).bokeh) == (Effect.BLUR, "disc")
+    choose(page, Key.EFFECT, "replace")
+    assert not [control for control in page.segmented_control if control.label == "Bokeh"]
+    choose(page, Key.BACKDROP, "Sample")
+    assert page.segmented_control(key=Key.BOKEH.of(COMPARE)).disabled
+    page.slider(key=Key.BACKDROP_KERNEL.of(COMPARE)).set_value(31).run()
+    assert not page.segmented_control(key=Key.BOKEH.of(COMPARE)).disabled
+    choose(page, Key.BOKEH, "hexagon")
+    assert (shown(page).background_kernel, shown(page).bokeh) == (31, "hexagon")
+    choose(page, Key.EFFECT, "blur")
+    assert shown(page).bokeh == "hexagon"
+    assert not page.exception
+
+
 def test_what_is_shown_is_what_is_exported(page: AppTest) -> None:
     run_on_sample(page, "disc")
     choose(page, Key.EFFECT, "replace")

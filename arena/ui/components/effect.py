@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from arena.checks import LARGEST_KERNEL
-from arena.compose import Placement, Plain, Transparent
+from arena.compose import BOKEHS, Placement, Plain, Transparent
 from arena.finish import DEFAULT_KERNEL, Effect, Finish
 from arena.ui.components.backdrop import backdrop_picker
 from arena.ui.state import Key
@@ -16,6 +16,7 @@ from arena.ui.state import Key
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from arena.compose import Bokeh
     from arena.ui.components.backdrop import Scenery
     from arena.ui.state import Workspace
 
@@ -25,10 +26,12 @@ EFFECT_WORDS = {
     Effect.CUTOUT: "Cut out",
 }
 
+BOKEH_WORDS: dict[Bokeh, str] = {"gaussian": "Soft", "disc": "Round", "hexagon": "Hexagonal"}
+
 LEAST_KERNEL = 5
 """Weakest blur of the comparison, where it is there to be compared."""
 
-SLIDER_WIDTH = 420
+SLIDER_WIDTH = 360
 SMALL_SLIDER_WIDTH = 200
 """In CSS pixels."""
 
@@ -69,7 +72,7 @@ def effect_bar(
             )
         )
         if effect is Effect.BLUR:
-            return Finish(kernel=_blur_slider(space.name, least_kernel))
+            return Finish(kernel=_blur_slider(space.name, least_kernel), bokeh=_bokeh(space.name))
         if effect is Effect.CUTOUT:
             st.caption("The squares stand for transparency. Files are PNG, which keeps it.")
             return Finish(effect)
@@ -90,6 +93,21 @@ def _blur_slider(page: str, least: int) -> int:
         width=SLIDER_WIDTH,
         persist_state="session",
         help=f"Size of the Gaussian kernel in pixels of the full-size photo.{none} Nothing is segmented again.",
+    )
+
+
+def _bokeh(page: str, *, disabled: bool = False) -> Bokeh:
+    return st.segmented_control(
+        "Bokeh",
+        BOKEHS,
+        default="gaussian",
+        format_func=lambda shape: BOKEH_WORDS[shape],
+        required=True,
+        key=Key.BOKEH.of(page),
+        persist_state="session",
+        disabled=disabled,
+        help="What the blur makes of a point of light. Soft is a Gaussian; round and hexagonal spread light evenly, as "
+        "lenses do, and let lamps and reflections shine.",
     )
 
 
@@ -114,7 +132,8 @@ def _light(page: str, finish: Finish) -> Finish:
             persist_state="session",
             help="Size of the Gaussian kernel in pixels of the full-size photo. 1 is no blur.",
         )
-        finish = replace(finish, background_kernel=kernel)
+        # Always there, so that nothing jumps while the slider moves.
+        finish = replace(finish, background_kernel=kernel, bokeh=_bokeh(page, disabled=kernel == 1))
     harmonise = _per_cent(
         "Match colours",
         Key.HARMONISE.of(page),
