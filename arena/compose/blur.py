@@ -11,7 +11,7 @@ import numpy as np
 
 from arena.checks import LARGEST_KERNEL, checked_kernel, checked_pair, checked_rgb, checked_whole
 from arena.compose._strips import for_each_strip
-from arena.compose.bokeh import aperture_radius, checked_bokeh, spread_light, to_light
+from arena.compose.bokeh import aperture_radius, checked_bokeh, reach_of, spread_light, to_light
 from arena.compose.composite import composite_rows
 from arena.compose.fill import NOTHING_VISIBLE, Visibility, push_pull, telea, visible_means
 from arena.compose.light import LIGHT
@@ -186,8 +186,18 @@ def _make_plate(
 
 
 def _lens_pixels(picture: NDArray[np.uint8], variance: float, bokeh: Bokeh) -> NDArray[np.uint8]:
-    """A filled background out of focus, at its own size."""
-    return np.rint(spread_light(to_light(picture), bokeh, aperture_radius(variance))).astype(np.uint8)
+    """A filled background out of focus, at its own size: strip by strip, for light takes four times the memory."""
+    radius = aperture_radius(variance)
+    reach = reach_of(radius)
+    out = np.empty_like(picture)
+
+    def spread_strip(top: int, bottom: int) -> None:
+        first, last = max(0, top - reach), min(len(picture), bottom + reach)
+        levels = spread_light(to_light(picture[first:last]), bokeh, radius)
+        out[top:bottom] = np.rint(levels[top - first : bottom - first])
+
+    for_each_strip(len(out), spread_strip)
+    return out
 
 
 def _lens_reduction(variance: float) -> int:

@@ -29,6 +29,9 @@ BOKEHS: tuple[Bokeh, ...] = get_args(Bokeh)
 SUBSTEPS = 8
 """Places to each side of a pixel at which the rim of an aperture is looked at."""
 
+HEXAGON_REACH = math.sqrt(2 * math.pi / (3 * math.sqrt(3)))
+"""Circumradius c of the hexagon with the area of a disc of radius 1; it has 3 sqrt(3) / 2 c^2."""
+
 HIGHLIGHT = 6.0
 """How many times its light a white point before black gets on top. It is a guess: lamps are hundreds of times as bright
 as what they light, and a picture made of that would be of lamps alone."""
@@ -79,8 +82,7 @@ def aperture(bokeh: Bokeh, radius: float) -> FloatArray:
     Returns:
         float32, n x n, n odd; the sum is 1.
     """
-    # A regular hexagon of circumradius c has the area 3 sqrt(3) / 2 c^2.
-    reach = radius * (math.sqrt(2 * math.pi / (3 * math.sqrt(3))) if bokeh == "hexagon" else 1.0)
+    reach = radius * (HEXAGON_REACH if bokeh == "hexagon" else 1.0)
     half = max(1, math.ceil(reach))
     at = (np.arange((2 * half + 1) * SUBSTEPS, dtype=np.float32) + 0.5) / SUBSTEPS - half - 0.5
     x, y = at[None], at[:, None]
@@ -94,6 +96,19 @@ def aperture(bokeh: Bokeh, radius: float) -> FloatArray:
     side = 2 * half + 1
     shares = inside.reshape(side, SUBSTEPS, side, SUBSTEPS).mean(axis=(1, 3), dtype=np.float64)
     return np.asarray(shares / shares.sum(), np.float32)
+
+
+def reach_of(radius: float) -> int:
+    """How many rows away a point still changes what :func:`spread_light` gives.
+
+    Args:
+        radius: Of the disc, in rows.
+
+    Returns:
+        Rows.
+    """
+    # The mean around a lamp, and what the lamp becomes.
+    return math.ceil(radius) + max(1, math.ceil(HEXAGON_REACH * radius))
 
 
 def spread_light(light: FloatArray, bokeh: Bokeh, radius: float) -> FloatArray:
@@ -127,7 +142,8 @@ def to_light(rgb: NDArray[np.uint8]) -> FloatArray:
 def _with_highlights(light: FloatArray, radius: float) -> FloatArray:
     """The scene with some of the light that the picture's white cut off."""
     brightest = light.max(axis=2) / np.float32(CODES)
-    around = np.asarray(cv2.GaussianBlur(brightest, (0, 0), max(1.0, radius), borderType=cv2.BORDER_REFLECT))
+    side = 2 * math.ceil(radius) + 1
+    around = np.asarray(cv2.blur(brightest, (side, side), borderType=cv2.BORDER_REFLECT))
     bright, lonely = (
         np.clip((share - least) / (1 - least), 0, 1)
         for share, least in ((brightest, BRIGHT_FROM), (brightest - around, LONELY_FROM))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from arena.compose import BOKEHS, blur_background, blur_plate, replace_background
 from arena.compose import blur as blur_module
 from arena.compose.blur import _kernel_variance
-from arena.compose.bokeh import aperture, aperture_radius, to_light
+from arena.compose.bokeh import aperture, aperture_radius, spread_light, to_light
 from arena.compose.light import LEVEL, levels_of
 from arena.errors import OptionError
 from tests.compose.scenes import matte, noise, portrait, quick
@@ -133,6 +133,18 @@ def test_a_reduced_plate_looks_like_one_of_full_size(bokeh: Any, kernel: int, mo
     off = np.abs(reduced - blur_plate(scene, nobody, kernel, bokeh=bokeh))
     assert off.mean() < 0.7
     assert off[20:-20, 20:-20].max() <= 6
+
+
+@lens
+@pytest.mark.parametrize("kernel", [3, 9, 31])
+def test_strips_meet_without_a_seam(bokeh: Any, kernel: int) -> None:
+    scene = noise(401, 60, 4) // 4
+    # Lamps on both sides of where strips meet, and at the border.
+    for row in (0, 1, 126, 127, 128, 131, 255, 256, 400):
+        scene[row, (7 * row) % 60] = 255
+    plate = blur_plate(scene, empty(401, 60), kernel, bokeh=bokeh)
+    whole = spread_light(to_light(scene), bokeh, aperture_radius(3 * _kernel_variance(kernel)))
+    np.testing.assert_allclose(plate, whole, atol=0.51)
 
 
 @lens
