@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from arena.errors import OptionError, PhotoError
 from arena.paths import replacing
@@ -62,6 +62,36 @@ _OTHER_CONTENTS = (
     (b"8BPS", "a Photoshop document"),
 )
 _RAW_SUFFIXES = frozenset({".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef"})
+_RAW = "it is a camera's raw file, which has to be developed first"
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_SRGB_COLOUR_SPACE = 1
+"""As EXIF has it."""
+_OF_THE_FILE = frozenset(
+    {
+        ExifTags.Base.NewSubfileType,
+        ExifTags.Base.ImageWidth,
+        ExifTags.Base.ImageLength,
+        ExifTags.Base.BitsPerSample,
+        ExifTags.Base.Compression,
+        ExifTags.Base.PhotometricInterpretation,
+        ExifTags.Base.StripOffsets,
+        ExifTags.Base.SamplesPerPixel,
+        ExifTags.Base.RowsPerStrip,
+        ExifTags.Base.StripByteCounts,
+        ExifTags.Base.PlanarConfiguration,
+        ExifTags.Base.Predictor,
+        ExifTags.Base.ColorMap,
+        ExifTags.Base.TileWidth,
+        ExifTags.Base.TileLength,
+        ExifTags.Base.TileOffsets,
+        ExifTags.Base.TileByteCounts,
+        ExifTags.Base.SubIFDs,
+        ExifTags.Base.ExtraSamples,
+        ExifTags.Base.SampleFormat,
+        ExifTags.Base.InterColorProfile,
+    }
+)
+"""Tags that say how a TIFF holds its samples, and nothing of the photo."""
 _DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, TypeError, IndexError, KeyError)
 
 _bomb_lock = threading.Lock()
@@ -116,8 +146,8 @@ class Photo:
             image.load()
             upright = ImageOps.exif_transpose(image)
             # After turning: it resets the tag that the turning reads.
-            exif = _exif(image)
-            rgb, rgba = _to_srgb(upright)
+            exif = _exif(image, upright.size)
+            rgb, rgba = _to_srgb(upright, white_is_zero=_is_white_zero(image))
         except PhotoError:
             raise
         except Image.DecompressionBombError as error:
@@ -251,7 +281,9 @@ def encode(
         options["quality"] = quality
     if file_format == "JPEG":
         # Full colour resolution: halved chroma would draw a coloured fringe along the subject's edge.
-        options |= {"subsampling": "4:4:4", "optimize": True}
+        # Not with "optimize", which saves a twentieth: Pillow then needs the file in one buffer of a byte a pixel, and
+        # grain takes more.
+        options["subsampling"] = "4:4:4"
     with io.BytesIO() as buffer:
         try:
             image.save(buffer, file_format, **options)
@@ -432,12 +464,25 @@ def _identify(data: bytes, filename: str) -> Image.Image:
         formats = _HEIF_FORMATS
     try:
         with _own_size_limit():
-            return Image.open(io.BytesIO(data), formats=formats)
+            image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError as error:
-        raise PhotoError(
-            f"{filename} is not a picture that can be opened: {_what_it_is(data, filename)}.",
-            f"Use {FORMATS_IN_WORDS}.",
-        ) from error
+        raise _no_picture(filename, _what_it_is(data, filename)) from error
+    if _is_raw(image, filename):
+        raise _no_picture(filename, _RAW)
+    return image
+
+
+def _no_picture(filename: str, what: str) -> PhotoError:
+    return PhotoError(f"{filename} is not a picture that can be opened: {what}.", f"Use {FORMATS_IN_WORDS}.")
+
+
+def _is_raw(image: Image.Image, filename: str) -> bool:
+    """Whether a TIFF is a camera's raw file, of which Pillow would see the thumbnail alone."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    # TIFF 6.0, NewSubfileType: a reduced version of another picture, which is in a directory below.
+    reduced = int(image.tag_v2.get(ExifTags.Base.NewSubfileType, 0)) & 1 and ExifTags.Base.SubIFDs in image.tag_v2
+    return bool(reduced) or Path(filename).suffix.lower() in _RAW_SUFFIXES
 
 
 def _what_it_is(data: bytes, filename: str) -> str:
@@ -447,7 +492,9 @@ def _what_it_is(data: bytes, filename: str) -> str:
             return f"its contents are {words}"
     suffix = Path(filename).suffix.lower()
     if suffix in _RAW_SUFFIXES:
-        return "it is a camera's raw file, which has to be developed first"
+        return _RAW
+    if data[:4] in _TIFF_MAGIC:
+        return "its contents are a TIFF of a kind that is not supported; 8 or 16 bits a sample, grey or RGB, are"
     if data[4:8] == b"ftyp":
         return "its contents are a video, or a HEIC variant that is not supported"
     if suffix in SUFFIXES:
@@ -462,16 +509,28 @@ def _cause(error: BaseException) -> str:
     return text[0].lower() + text[1:]
 
 
-def _exif(image: Image.Image) -> bytes:
-    """The EXIF block with its orientation reset and its thumbnail dropped: both would be wrong for the result."""
+def _exif(image: Image.Image, size: tuple[int, int]) -> bytes:
+    """The EXIF block without what would be wrong for the result: upright 8-bit sRGB, in another file.
+
+    Its orientation is reset, its size is the upright one, its colour space sRGB; thumbnail, and how a TIFF laid out its
+    samples, are dropped.
+    """
     try:
         exif = image.getexif()
         if not exif:
             return b""
-        # Reading them makes Pillow write these blocks back.
+        # Reading them makes Pillow write these blocks back, even empty.
         for block in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            exif.get_ifd(block)
+            if block in exif:
+                exif.get_ifd(block)
+        for tag in _OF_THE_FILE & exif.keys():
+            del exif[tag]
         exif[ExifTags.Base.Orientation] = 1
+        shot = exif.get_ifd(ExifTags.IFD.Exif) if ExifTags.IFD.Exif in exif else {}
+        upright = (ExifTags.Base.ExifImageWidth, size[0]), (ExifTags.Base.ExifImageHeight, size[1])
+        for tag, value in (*upright, (ExifTags.Base.ColorSpace, _SRGB_COLOUR_SPACE)):
+            if tag in shot:
+                shot[tag] = value
         fresh = exif.tobytes()
     except _DECODE_ERRORS:
         # A damaged EXIF block is no reason to refuse a photo whose pixels are fine.
@@ -485,12 +544,12 @@ def _srgb_bytes() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def _to_srgb(image: Image.Image) -> tuple[Pixels, Pixels | None]:
+def _to_srgb(image: Image.Image, *, white_is_zero: bool = False) -> tuple[Pixels, Pixels | None]:
     """Any Pillow mode to sRGB on white, and to straight RGBA if any pixel is transparent."""
     alpha: Image.Image | None = None
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
         alpha = _deep_transparency(image)
-        image = _deep_grey_to_8_bit(image)
+        image = _deep_grey_to_8_bit(image, white_is_zero=white_is_zero)
     elif image.has_transparency_data:
         # Grey stays grey: its profile, if it has one, is of grey.
         grey = image.mode in ("1", "L", "LA", "La")
@@ -522,16 +581,24 @@ def _deep_transparency(image: Image.Image) -> Image.Image | None:
     return Image.fromarray(np.where(np.asarray(image) == level, 0, 255).astype(np.uint8))
 
 
-def _deep_grey_to_8_bit(image: Image.Image) -> Image.Image:
+def _deep_grey_to_8_bit(image: Image.Image, *, white_is_zero: bool) -> Image.Image:
     """16-bit and floating-point grey; Pillow's own conversion would clip at 255 instead of scaling."""
     samples = np.asarray(image).astype(np.float32)
     samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-    # Floating-point grey is 0 to 1 by convention; some programs write 0 to 255.
-    largest = 65535.0 if image.mode != "F" else 1.0 if samples.max(initial=0.0) <= 1.0 else 255.0
+    # Floating-point grey is 0 to 1 by convention, and may overshoot; some programs write 0 to 255.
+    largest = 65535.0 if image.mode != "F" else 1.0 if np.percentile(samples, 99) <= 2.0 else 255.0
+    if white_is_zero:
+        samples = largest - samples
     scale = 255.0 / largest
     result = Image.fromarray(np.clip(np.rint(samples * scale), 0, 255).astype(np.uint8))
     result.info = image.info
     return result
+
+
+def _is_white_zero(image: Image.Image) -> bool:
+    """Whether a TIFF's 0 is white; up to 8 bits Pillow sees to that itself."""
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    return tags.get(ExifTags.Base.PhotometricInterpretation) == 0
 
 
 def _profile_to_srgb(image: Image.Image) -> Image.Image:

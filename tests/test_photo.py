@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
 from arena.errors import OptionError, PhotoError
 from arena.photo import Photo, encode, fit_within, format_of, save
@@ -112,6 +112,24 @@ def test_exif_blocks_within_blocks_survive_saving() -> None:
     assert kept.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] == "2024:05:01 12:00:00"
 
 
+def test_what_exif_says_of_the_file_and_not_of_the_photo_is_left_out() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Camera"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    photo = Photo.open(encoded(halves("RGBA"), "TIFF", exif=exif, compression="tiff_lzw", icc_profile=profile))
+    kept = Image.open(io.BytesIO(encode(photo.rgb, "JPEG", exif=photo.exif))).getexif()
+    assert set(kept) == {ExifTags.Base.Make, ExifTags.Base.Orientation}
+    exif[ExifTags.Base.Orientation] = 6
+    shot = exif.get_ifd(ExifTags.IFD.Exif)
+    shot |= {ExifTags.Base.ExifImageWidth: 40, ExifTags.Base.ExifImageHeight: 24, ExifTags.Base.ColorSpace: 65535}
+    photo = Photo.open(encoded(halves(), "JPEG", exif=exif))
+    kept = Image.open(io.BytesIO(encode(photo.rgb, "JPEG", exif=photo.exif))).getexif()
+    shot = kept.get_ifd(ExifTags.IFD.Exif)
+    assert (shot[ExifTags.Base.ExifImageWidth], shot[ExifTags.Base.ExifImageHeight]) == photo.size == (24, 40)
+    assert shot[ExifTags.Base.ColorSpace] == 1
+    assert ExifTags.IFD.GPSInfo not in kept
+
+
 def test_a_damaged_exif_block_does_not_stop_a_photo() -> None:
     data = bytearray(encoded(halves(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0"))
     photo = Photo.open(bytes(data))
@@ -138,6 +156,48 @@ def test_grey_with_alpha_keeps_its_profile() -> None:
     assert alone.rgb[4, 4].tolist() == both.rgb[4, 4].tolist() == [188, 188, 188]
     assert both.rgba is not None
     assert both.rgba[..., 3].tolist()[0][:2] == [0, 255]
+
+
+@pytest.mark.parametrize("quality", [1, 88, 92, 100])
+def test_grain_does_not_keep_a_jpeg_from_being_written(quality: int) -> None:
+    grain = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    assert Photo.open(encode(grain, "JPEG", quality=quality)).size == (300, 300)
+
+
+def test_16_bit_grey_of_which_0_is_white() -> None:
+    samples = np.linspace(0, 65535, 24 * 40).astype(np.uint16).reshape(24, 40)
+    usual = Photo.open(encoded(Image.fromarray(samples), "TIFF"))
+    turned = encoded(Image.fromarray(65535 - samples), "TIFF", tiffinfo={ExifTags.Base.PhotometricInterpretation: 0})
+    np.testing.assert_array_equal(Photo.open(turned).rgb, usual.rgb)
+
+
+def test_floating_point_grey_may_overshoot() -> None:
+    samples = np.linspace(0, 1, 24 * 40, dtype=np.float32).reshape(24, 40)
+    usual = Photo.open(encoded(Image.fromarray(samples), "TIFF"))
+    samples[0, 0], samples[0, 1] = 1.2, 40.0
+    photo = Photo.open(encoded(Image.fromarray(samples), "TIFF"))
+    np.testing.assert_array_equal(photo.rgb[1:], usual.rgb[1:])
+    assert photo.rgb[0, :2].min() == 255
+
+
+@pytest.mark.parametrize("name", ["DSC_0001.NEF", "renamed.tif"])
+def test_the_thumbnail_of_a_raw_file_is_not_taken_for_it(name: str) -> None:
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    info[ExifTags.Base.NewSubfileType] = 1
+    info[ExifTags.Base.SubIFDs] = 8
+    info.tagtype[ExifTags.Base.SubIFDs] = 4
+    raw = encoded(halves(), "TIFF", tiffinfo=info)
+    with pytest.raises(PhotoError, match="a camera's raw file, which has to be developed first"):
+        Photo.open(raw, name=name)
+    assert Photo.open(encoded(halves(), "TIFF"), name="usual.tif").size == (40, 24)
+
+
+def test_a_tiff_of_a_kind_that_is_not_supported_is_not_called_damaged() -> None:
+    # Of IEEE floating point: SampleFormat 3, with the 8 bits that it has.
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    info[ExifTags.Base.SampleFormat] = (3, 3, 3)
+    with pytest.raises(PhotoError, match="a TIFF of a kind that is not supported; 8 or 16 bits a sample"):
+        Photo.open(encoded(halves(), "TIFF", tiffinfo=info), name="deep.tif")
 
 
 def test_16_bit_grey_keeps_its_transparent_level() -> None:
