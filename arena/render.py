@@ -118,7 +118,7 @@ def subject_colours(
     return estimate_foreground(rgb, alpha, method="multilevel" if colours == "multilevel" else "fast")
 
 
-def apply_effect(front: Pixels, rgb: Pixels, alpha: Alpha, finish: Finish) -> Pixels:
+def apply_effect(front: Pixels, rgb: Pixels, alpha: Alpha, finish: Finish, light: Alpha | None = None) -> Pixels:
     """The effect alone: what page and files have in common, at any size.
 
     Args:
@@ -126,13 +126,14 @@ def apply_effect(front: Pixels, rgb: Pixels, alpha: Alpha, finish: Finish) -> Pi
         rgb: uint8, H x W x 3, the photo.
         alpha: float32, H x W, what is composited with.
         finish: The effect and its settings, in pixels of these arrays.
+        light: float32, H x W x 3: that of a larger version of the photo, for the blur of a lens; None takes this one's.
 
     Returns:
         uint8, H x W x 3, or H x W x 4 with straight alpha where the background is transparent.
     """
     match finish.effect:
         case Effect.BLUR:
-            return blur_background(rgb, alpha, finish.kernel, foreground=front, bokeh=finish.bokeh)
+            return blur_background(rgb, alpha, finish.kernel, foreground=front, bokeh=finish.bokeh, light=light)
         case Effect.CUTOUT:
             return cutout(front, alpha)
         case Effect.REPLACE:

@@ -9,18 +9,33 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
-from arena.checks import LARGEST_KERNEL, checked_kernel, checked_pair, checked_rgb, checked_whole
+from arena.checks import LARGEST_KERNEL, checked_kernel, checked_pair, checked_rgb, checked_whole, described
+from arena.compose._cells import enlarged_rows
 from arena.compose._strips import for_each_strip
-from arena.compose.bokeh import aperture_radius, checked_bokeh, reach_of, spread_light, to_light
+from arena.compose.bokeh import (
+    AROUND_SCALE,
+    Scene,
+    aperture,
+    aperture_radius,
+    checked_bokeh,
+    spread_light,
+    surroundings,
+    to_light,
+)
 from arena.compose.composite import composite_rows
 from arena.compose.fill import NOTHING_VISIBLE, Visibility, push_pull, telea, visible_means
 from arena.compose.light import LIGHT
 from arena.errors import OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from arena.compose.bokeh import Bokeh
+
+    RowsOf = Callable[[int, int], NDArray[np.float32]]
+    """``rows_of(top, bottom)`` gives the light of these rows, (bottom - top) x W x 3."""
 
 Fill = Literal["push-pull", "telea"]
 FILLS: tuple[Fill, ...] = ("push-pull", "telea")
@@ -34,8 +49,9 @@ MIN_SIGMA_CELLS = 2.5
 Such a Gaussian passes no frequency that the cells cannot hold, and bilinear enlargement of what it leaves stays within
 two levels of the blur at full size away from the picture's border (benchmarks/compositor.py)."""
 
-MIN_RADIUS_CELLS = 10.0
-"""Radius of the aperture, in cells, from which its plate can be kept reduced: its rim is then soft by a tenth of it."""
+LEAST_RADIUS = {16: 160.0, 8: 80.0, 4: 40.0, 2: 12.0}
+"""Radius of an aperture in pixels, for each scale, from which its plate can be kept reduced: its rim is then soft by a
+tenth of it, or by two pixels."""
 
 FINE_FILL_SCALE = 4
 """Cell of the fill for kernels so small that the blur itself runs at full size."""
@@ -50,6 +66,7 @@ def blur_background(
     *,
     foreground: NDArray[Any] | None = None,
     bokeh: Bokeh = "gaussian",
+    light: NDArray[Any] | None = None,
 ) -> NDArray[np.uint8]:
     """Blur what is behind the subject and leave the subject sharp.
 
@@ -68,6 +85,8 @@ def blur_background(
             ``arena.refine.foreground.estimate_foreground`` gives them; None takes the photo's.
         bokeh: What a point of light becomes: ``"gaussian"``; or as a lens has it ``"disc"`` or ``"hexagon"``, as wide
             as those passes of that kernel are, in linear light, bright points brightened. See ``arena.compose.bokeh``.
+        light: The light of the scene as ``scene_light`` gives it, of a larger version of this photo; for lenses alone.
+            None takes this photo's.
 
     Returns:
         H x W x 3, uint8: exactly the foreground where alpha is 1, exactly the blurred plate where it is 0; a copy of
@@ -84,7 +103,8 @@ def blur_background(
     _checked_fill(fill), checked_bokeh(bokeh)
     if size == 1:
         return photo.copy()
-    return composite_rows(front, matte, _make_plate(photo, matte, size, repeats, fill, bokeh).rows)
+    plate = _plate(photo, matte, size, repeats, fill, bokeh, _checked_light(light, photo))
+    return composite_rows(front, matte, plate.rows)
 
 
 def blur_plate(
@@ -117,7 +137,7 @@ def blur_plate(
     photo, matte = checked_pair(rgb, alpha)
     size, repeats = checked_kernel("kernel", kernel, LARGEST_KERNEL), checked_whole("passes", passes, 1)
     _checked_fill(fill), checked_bokeh(bokeh)
-    plate = _make_plate(photo, matte, size, repeats, fill, bokeh)
+    plate = _plate(photo, matte, size, repeats, fill, bokeh)
     out = np.empty_like(photo)
 
     def copy_rows(top: int, bottom: int) -> None:
@@ -145,71 +165,143 @@ class _Plate:
         if self.scale == 1:
             pixels: NDArray[np.uint8] = self.cells[top:bottom]
             return pixels
-        last_cell = len(self.cells) - 1
-        # One cell above and one below, so that strips meet as if the plate had been enlarged in one piece.
-        wanted = np.arange(top // self.scale - 1, -(-bottom // self.scale) + 1).clip(0, last_cell)
-        size = (self.cells.shape[1] * self.scale, len(wanted) * self.scale)
-        enlarged = cv2.resize(self.cells[wanted], size, interpolation=cv2.INTER_LINEAR)
-        strip = enlarged[self.scale : self.scale + bottom - top, : self.width]
-        levels: NDArray[Any] = cv2.convertScaleAbs(strip)
+        levels: NDArray[Any] = cv2.convertScaleAbs(enlarged_rows(self.cells, self.scale, self.width, top, bottom))
         return levels.reshape(bottom - top, self.width, 3)
 
 
-def _make_plate(
-    photo: NDArray[np.uint8], matte: NDArray[np.float32], kernel: int, passes: int, fill: Fill, bokeh: Bokeh
+def _plate(
+    photo: NDArray[np.uint8],
+    matte: NDArray[np.float32],
+    kernel: int,
+    passes: int,
+    fill: Fill,
+    bokeh: Bokeh,
+    light: NDArray[np.float32] | None = None,
 ) -> _Plate:
+    if bokeh == "gaussian" or kernel == 1:
+        return _make_plate(photo, matte, kernel, passes, fill)
+    return _make_lens_plate(photo, matte, passes * _kernel_variance(kernel), fill, bokeh, light)
+
+
+def _make_plate(photo: NDArray[np.uint8], matte: NDArray[np.float32], kernel: int, passes: int, fill: Fill) -> _Plate:
     width = photo.shape[1]
-    variance = passes * _kernel_variance(kernel)
-    lens = bokeh != "gaussian" and kernel > 1
     if fill == "telea":
-        sharp = telea(photo, matte)
-        return _Plate(
-            _lens_pixels(sharp, variance, bokeh) if lens else _gaussian_passes(sharp, kernel, passes), 1, width
-        )
-    scale = _lens_reduction(variance) if lens else _reduction(math.sqrt(variance))
+        return _Plate(_gaussian_passes(telea(photo, matte), kernel, passes), 1, width)
+    variance = passes * _kernel_variance(kernel)
+    scale = _reduction(math.sqrt(variance))
     fill_scale = FINE_FILL_SCALE if scale == 1 else scale
-    # A lens takes the mean of light: a cell with a lamp in it is brighter than its mean level.
-    as_light = lens and scale > 1
-    for visibility in Visibility.choices(*matte.shape):
-        means, coverage = visible_means(photo, matte, visibility, fill_scale, to_light if as_light else None)
-        if coverage.any():
-            break
-    nothing = float(LIGHT[round(NOTHING_VISIBLE)]) if as_light else NOTHING_VISIBLE
-    filled = push_pull(means, coverage, nothing)
-    if as_light:
-        radius = aperture_radius(variance - _own_variance(scale)) / scale
-        return _Plate(spread_light(filled, bokeh, radius), scale, width)
+    visibility, means, coverage = _seen(photo, matte, fill_scale)
+    filled = push_pull(means, coverage)
     if scale > 1:
         return _Plate(_blur_cells(filled, variance, scale), scale, width)
     sharp = _fill_pixels(photo, matte, visibility, _Plate(filled, fill_scale, width))
-    return _Plate(_lens_pixels(sharp, variance, bokeh) if lens else _gaussian_passes(sharp, kernel, passes), 1, width)
+    return _Plate(_gaussian_passes(sharp, kernel, passes), 1, width)
 
 
-def _lens_pixels(picture: NDArray[np.uint8], variance: float, bokeh: Bokeh) -> NDArray[np.uint8]:
-    """A filled background out of focus, at its own size: strip by strip, for light takes four times the memory."""
-    radius = aperture_radius(variance)
-    reach = reach_of(radius)
-    out = np.empty_like(picture)
+def _seen(
+    photo: NDArray[np.uint8], matte: NDArray[np.float32], scale: int, rows_of: RowsOf | None = None
+) -> tuple[Visibility, NDArray[np.float32], NDArray[np.float32]]:
+    """Which pixels of the background may be read, and what :func:`visible_means` makes of them."""
+    for visibility in Visibility.choices(*matte.shape):
+        means, coverage = visible_means(photo, matte, visibility, scale, rows_of)
+        if coverage.any():
+            break
+    return visibility, means, coverage
+
+
+def _make_lens_plate(
+    photo: NDArray[np.uint8],
+    matte: NDArray[np.float32],
+    variance: float,
+    fill: Fill,
+    bokeh: Bokeh,
+    light: NDArray[np.float32] | None,
+) -> _Plate:
+    """What a lens sees: the mean is taken of light, in which lamps are brighter than white."""
+    width = matte.shape[1]
+    visibility, means, coverage = _seen(photo, matte, AROUND_SCALE, lambda top, bottom: to_light(photo[top:bottom]))
+    around = surroundings(push_pull(means, coverage, 0.0), min(matte.shape))
+    scale = 1 if fill == "telea" else _lens_reduction(variance)
+    if scale > 1:
+        rows_of = Scene(photo, around).rows if light is None else lambda top, bottom: light[top:bottom]
+        means, coverage = visible_means(photo, matte, visibility, scale, rows_of)
+        filled = push_pull(means, coverage, float(LIGHT[round(NOTHING_VISIBLE)]))
+        radius = aperture_radius(variance - _own_variance(scale)) / scale
+        return _Plate(spread_light(filled, bokeh, radius), scale, width)
+    if fill == "telea":
+        sharp = telea(photo, matte)
+    else:
+        means, coverage = visible_means(photo, matte, visibility, FINE_FILL_SCALE)
+        coarse = _Plate(push_pull(means, coverage), FINE_FILL_SCALE, width)
+        sharp = _fill_pixels(photo, matte, visibility, coarse)
+    scene = Scene(sharp, around)
+
+    def rows(top: int, bottom: int) -> NDArray[np.float32]:
+        if light is None:
+            return scene.rows(top, bottom)
+        seen = visibility.rows(matte, top, bottom)[..., None] > 0
+        return np.where(seen, light[top:bottom], to_light(sharp[top:bottom]))
+
+    return _Plate(_lens_pixels(rows, len(photo), width, aperture_radius(variance), bokeh), 1, width)
+
+
+def _lens_pixels(rows_of: RowsOf, height: int, width: int, radius: float, bokeh: Bokeh) -> NDArray[np.uint8]:
+    """A scene out of focus, at its own size: strip by strip, for light takes four times the memory of levels."""
+    reach = aperture(bokeh, radius).shape[0] // 2
+    out = np.empty((height, width, 3), np.uint8)
 
     def spread_strip(top: int, bottom: int) -> None:
-        first, last = max(0, top - reach), min(len(picture), bottom + reach)
-        levels = spread_light(to_light(picture[first:last]), bokeh, radius)
+        first = max(0, top - reach) // AROUND_SCALE * AROUND_SCALE
+        levels = spread_light(rows_of(first, min(height, bottom + reach)), bokeh, radius)
         out[top:bottom] = np.rint(levels[top - first : bottom - first])
 
-    for_each_strip(len(out), spread_strip)
+    for_each_strip(height, spread_strip)
     return out
 
 
 def _lens_reduction(variance: float) -> int:
     """The coarsest scale at which an aperture that blurs so much keeps its rim."""
     radius = aperture_radius(variance)
-    return next((scale for scale in SCALES if radius >= MIN_RADIUS_CELLS * scale), 1)
+    return next((scale for scale in SCALES if radius >= LEAST_RADIUS[scale]), 1)
+
+
+def scene_light(rgb: NDArray[Any], alpha: NDArray[Any], height: int, width: int) -> NDArray[np.float32]:
+    """The light of a photo at a smaller size, for ``blur_background`` to blur there as it would at full size.
+
+    Shrunk in levels, small lamps would lose what makes them lamps.
+
+    Args:
+        rgb: Photo, H x W x 3, uint8.
+        alpha: Matte, H x W, float32 in [0, 1].
+        height: Of the result, at most H.
+        width: Of the result, at most W.
+
+    Returns:
+        height x width x 3, float32, 65535 is white; lamps are beyond it.
+
+    Raises:
+        OptionError: An argument is of another type or size.
+    """
+    photo, matte = checked_pair(rgb, alpha)
+    _, means, coverage = _seen(photo, matte, AROUND_SCALE, lambda top, bottom: to_light(photo[top:bottom]))
+    scene = Scene(photo, surroundings(push_pull(means, coverage, 0.0), min(matte.shape)))
+    scale = next((scale for scale in SCALES if len(photo) >= scale * height), 1)
+    everything = Visibility(np.float32(1), 0)
+    cells, _ = visible_means(photo, matte, everything, scale, scene.rows)
+    light: NDArray[Any] = cv2.resize(cells, (width, height), interpolation=cv2.INTER_AREA)
+    return light.reshape(height, width, 3)
 
 
 def _checked_fill(fill: str) -> str:
     if fill not in FILLS:
         raise OptionError(f"fill must be one of {', '.join(FILLS)}, but is {fill!r}.")
     return fill
+
+
+def _checked_light(light: NDArray[Any] | None, photo: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    if light is not None and (light.dtype != np.float32 or light.shape != photo.shape):
+        raise OptionError(f"light must be a float32 array of {photo.shape}, but is {described(light)}.")
+    return light
 
 
 def _kernel_variance(kernel: int) -> float:

@@ -10,11 +10,13 @@ Tone Mapping", GRAPHITE 2006).
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import cv2
 import numpy as np
 
+from arena.compose._cells import enlarged_rows
 from arena.compose.light import CODES, LIGHT, levels_of
 from arena.errors import OptionError
 
@@ -31,6 +33,12 @@ SUBSTEPS = 8
 
 HEXAGON_REACH = math.sqrt(2 * math.pi / (3 * math.sqrt(3)))
 """Circumradius c of the hexagon with the area of a disc of radius 1; it has 3 sqrt(3) / 2 c^2."""
+
+AROUND_SCALE = 16
+"""Side in pixels of the cells by which the surroundings of a lamp are known."""
+
+LAMP_REACH = 1 / 50
+"""How far around a lamp it has to be dark, as a share of the picture's shorter side: what is larger is a window."""
 
 HIGHLIGHT = 6.0
 """How many times its light a white point before black gets on top. It is a guess: lamps are hundreds of times as bright
@@ -98,32 +106,18 @@ def aperture(bokeh: Bokeh, radius: float) -> FloatArray:
     return np.asarray(shares / shares.sum(), np.float32)
 
 
-def reach_of(radius: float) -> int:
-    """How many rows away a point still changes what :func:`spread_light` gives.
-
-    Args:
-        radius: Of the disc, in rows.
-
-    Returns:
-        Rows.
-    """
-    # The mean around a lamp, and what the lamp becomes.
-    return math.ceil(radius) + max(1, math.ceil(HEXAGON_REACH * radius))
-
-
 def spread_light(light: FloatArray, bokeh: Bokeh, radius: float) -> FloatArray:
     """Put a scene out of focus.
 
     Args:
-        light: Linear light, H x W x 3, float32 in [0, 65535].
+        light: Linear light, H x W x 3, float32, 65535 is white; lamps are beyond it.
         bokeh: ``"disc"`` or ``"hexagon"``.
         radius: Of the disc, in cells of the array; see :func:`aperture`.
 
     Returns:
         sRGB levels, H x W x 3, float32 in [0, 255].
     """
-    scene = _with_highlights(light, radius)
-    spread: NDArray[Any] = cv2.filter2D(scene, -1, aperture(bokeh, radius), borderType=cv2.BORDER_REFLECT)
+    spread: NDArray[Any] = cv2.filter2D(light, -1, aperture(bokeh, radius), borderType=cv2.BORDER_REFLECT)
     return levels_of(spread.reshape(light.shape))
 
 
@@ -139,14 +133,52 @@ def to_light(rgb: NDArray[np.uint8]) -> FloatArray:
     return np.asarray(cv2.LUT(rgb, LIGHT), np.float32).reshape(rgb.shape)
 
 
-def _with_highlights(light: FloatArray, radius: float) -> FloatArray:
-    """The scene with some of the light that the picture's white cut off."""
-    brightest = light.max(axis=2) / np.float32(CODES)
-    side = 2 * math.ceil(radius) + 1
-    around = np.asarray(cv2.blur(brightest, (side, side), borderType=cv2.BORDER_REFLECT))
-    bright, lonely = (
-        np.clip((share - least) / (1 - least), 0, 1)
-        for share, least in ((brightest, BRIGHT_FROM), (brightest - around, LONELY_FROM))
-    )
-    lamp = bright * lonely**2
-    return np.asarray(light * (1 + HIGHLIGHT * lamp)[..., None], np.float32)
+@dataclass(frozen=True)
+class Scene:
+    """A picture as light, with some of what its white cut off.
+
+    Whether a point is a lamp is decided pixel by pixel, before anything is reduced: it is one for every blur.
+    """
+
+    rgb: NDArray[np.uint8]
+    """H x W x 3."""
+
+    around: FloatArray
+    """h x w, of 1: how bright it is around each cell of ``AROUND_SCALE`` pixels."""
+
+    def rows(self, top: int, bottom: int) -> FloatArray:
+        """Light of some rows.
+
+        Args:
+            top: First row; a multiple of ``AROUND_SCALE``.
+            bottom: Row after the last.
+
+        Returns:
+            (bottom - top) x W x 3, float32, 65535 is white; lamps are beyond it.
+        """
+        levels = self.rgb[top:bottom]
+        light = to_light(levels)
+        red, green, blue = cv2.split(levels)
+        brightest = cv2.LUT(np.asarray(cv2.max(cv2.max(red, green), blue)), LIGHT / np.float32(CODES))
+        bright = np.clip((brightest - BRIGHT_FROM) / (1 - BRIGHT_FROM), 0, 1)
+        if not bright.any():
+            return light
+        nearby = enlarged_rows(self.around, AROUND_SCALE, levels.shape[1], top, bottom)
+        lonely = np.clip((brightest - nearby - LONELY_FROM) / (1 - LONELY_FROM), 0, 1)
+        return np.asarray(light * (1 + HIGHLIGHT * bright * lonely**2)[..., None], np.float32)
+
+
+def surroundings(means: FloatArray, shorter_side: int) -> FloatArray:
+    """How bright it is around each cell of a picture.
+
+    Args:
+        means: Light of cells of ``AROUND_SCALE`` pixels, h x w x 3, float32 in [0, 65535].
+        shorter_side: Of the picture, in pixels.
+
+    Returns:
+        h x w, float32, of 1.
+    """
+    side = 2 * max(1, round(LAMP_REACH * shorter_side / AROUND_SCALE)) + 1
+    brightest = means.max(axis=2) / np.float32(CODES)
+    around: NDArray[Any] = cv2.blur(brightest, (side, side), borderType=cv2.BORDER_REFLECT)
+    return around.reshape(brightest.shape)

@@ -99,7 +99,7 @@ def visible_means(
     alpha: NDArray[np.float32],
     visibility: Visibility,
     scale: int,
-    values: Callable[[NDArray[np.uint8]], NDArray[Any]] | None = None,
+    rows_of: Callable[[int, int], NDArray[Any]] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Reduce a picture to the mean colour of the visible pixels of each cell.
 
@@ -108,7 +108,8 @@ def visible_means(
         alpha: Matte, H x W, float32 in [0, 1], C-contiguous.
         visibility: Which pixels may be read.
         scale: Side of a cell in pixels, 1 to 16, a divisor of the strip height.
-        values: Makes of levels, some rows of the picture, what the mean is taken of; None takes that of levels.
+        rows_of: ``rows_of(top, bottom)`` gives what the mean is taken of instead of these rows' levels, called from
+            several threads.
 
     Returns:
         Means, h x w x 3, float32 in [0, 255] if they are of levels, 0 where nothing is visible; and coverage, h x w,
@@ -124,7 +125,7 @@ def visible_means(
         below, right = last * scale - bottom, columns * scale - width
         # 0 or 255, so that the rounded mean below is 0 or 255 only where all pixels of a cell agree.
         mask: NDArray[Any] = visibility.rows(alpha, top, bottom)
-        picture: NDArray[Any] = rgb[top:bottom] if values is None else values(rgb[top:bottom])
+        picture: NDArray[Any] = rgb[top:bottom] if rows_of is None else rows_of(top, bottom)
         if below or right:
             mask = cv2.copyMakeBorder(mask, 0, below, 0, right, cv2.BORDER_CONSTANT, value=0)
             picture = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE)

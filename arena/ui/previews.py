@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from arena.compose import fit_background, mask_overlay
+from arena.compose.blur import scene_light
 from arena.finish import Effect
 from arena.photo import Photo, encode, fit_within
 from arena.refine import feather
@@ -65,6 +67,7 @@ class Preview:
         """
         pixels = photo.rgb if photo.rgba is None else photo.rgba
         shrunk = fit_within(pixels, side)
+        self._original = photo, matte
         self._photo = photo if shrunk is pixels else Photo.from_array(shrunk, photo.name)
         self._scale = self._photo.width / photo.width
         self._matte = dataclasses.replace(matte, alpha=_resized(matte.alpha, self._photo.height, self._photo.width))
@@ -109,7 +112,7 @@ class Preview:
         front = self._front_of(finish.refine, finish.colours)
         small = finish.scaled(self._scale)
         if finish.effect is Effect.BLUR:
-            return self._photo.rgb if small.kernel == 1 else self._applied(front, small)
+            return self._photo.rgb if small.kernel == 1 else self._blurred(front, small)
         if isinstance(finish.background, Photo):
             # Filled already, frame by frame of the full size.
             small = dataclasses.replace(
@@ -119,8 +122,15 @@ class Preview:
             front.straight_colours, self._photo.straight_rgb, self._photo.cutout_alpha(front.alpha), small
         )
 
-    def _applied(self, front: _Front, finish: Finish) -> Pixels:
-        return apply_effect(front.colours, self._photo.rgb, front.alpha, finish)
+    def _blurred(self, front: _Front, finish: Finish) -> Pixels:
+        light = self._light if finish.bokeh != "gaussian" and self._scale != 1 else None
+        return apply_effect(front.colours, self._photo.rgb, front.alpha, finish, light)
+
+    @cached_property
+    def _light(self) -> Alpha:
+        """Of the full-size photo, at the size that is shown: lamps are pixels small."""
+        photo, matte = self._original
+        return scene_light(photo.rgb, matte.alpha, self._photo.height, self._photo.width)
 
     def _refined_alpha(self, options: RefineOptions) -> Alpha:
         if self._refined is None or self._refined[0] != options:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -12,21 +12,25 @@ from hypothesis import strategies as st
 
 from arena.compose import BOKEHS, blur_background, blur_plate, replace_background
 from arena.compose import blur as blur_module
-from arena.compose.blur import _kernel_variance
-from arena.compose.bokeh import aperture, aperture_radius, spread_light, to_light
+from arena.compose.blur import _kernel_variance, scene_light
+from arena.compose.bokeh import Scene, aperture, aperture_radius, spread_light, to_light
 from arena.compose.light import LEVEL, levels_of
 from arena.errors import OptionError
+from arena.finish import scaled_kernel
 from tests.compose.scenes import matte, noise, portrait, quick
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LENSES = [bokeh for bokeh in BOKEHS if bokeh != "gaussian"]
 lens = pytest.mark.parametrize("bokeh", LENSES)
 
 
-def empty(height: int, width: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+def empty(height: int, width: int) -> NDArray[np.float32]:
     return np.zeros((height, width), np.float32)
 
 
-def lamp(side: int, radius: int, level: int = 255) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def lamp(side: int, radius: int, level: int = 255) -> NDArray[np.uint8]:
     """One round light in the middle of a dark picture."""
     picture = np.zeros((side, side, 3), np.uint8)
     cv2.circle(picture, (side // 2, side // 2), radius, (level, level, level), -1)
@@ -83,6 +87,47 @@ def test_a_lamp_shines_brighter_than_levels_can_say(bokeh: Any) -> None:
 
 
 @lens
+@pytest.mark.parametrize("size", [3, 5, 9])
+def test_a_lamp_has_its_light_whatever_the_strength(bokeh: Any, size: int) -> None:
+    picture = np.full((700, 700, 3), 10, np.uint8)
+    picture[353 : 353 + size, 347 : 347 + size] = 255
+    dark = to_light(picture[:1, :1]).mean()
+    added = []
+    # Not with kernels so small that the disc is white, and the rest of its light is lost.
+    for kernel in (35, 37, 75, 77, 151, 155, 255):
+        # In the light of the plate, not of its levels: a large disc of a small lamp is less than a level.
+        variance = 3 * _kernel_variance(kernel)
+        plate = blur_module._make_lens_plate(picture, empty(700, 700), variance, "push-pull", bokeh, None)
+        added.append(float((_light_of(plate.cells) - dark).mean(axis=2).sum()) * plate.scale**2)
+    assert max(added) < 1.25 * min(added)
+    assert min(added) > 4 * 65535 * size**2
+
+
+def _light_of(levels: NDArray[Any]) -> NDArray[np.float64]:
+    share = levels.astype(np.float64) / 255
+    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4) * 65535
+
+
+@lens
+@pytest.mark.parametrize("kernel", [51, 101, 201])
+def test_a_small_photo_with_the_light_of_the_large_one_is_blurred_as_that_is(bokeh: Any, kernel: int) -> None:
+    large = np.full((1200, 1600, 3), 18, np.uint8)
+    for number, x in enumerate(range(150, 1550, 150)):
+        cv2.circle(large, (x, 500 + 7 * number), 2 + number, (255, 230, 180), -1, cv2.LINE_AA)
+    small = np.asarray(cv2.resize(large, (400, 300), interpolation=cv2.INTER_AREA), np.uint8)
+    plate = blur_plate(large, empty(1200, 1600), kernel, bokeh=bokeh)
+    expected = np.asarray(cv2.resize(plate, (400, 300), interpolation=cv2.INTER_AREA), np.uint8).astype(int)
+    near = scaled_kernel(kernel, 0.25)
+    light = scene_light(large, empty(1200, 1600), 300, 400)
+    off = np.abs(blur_background(small, empty(300, 400), near, bokeh=bokeh, light=light) - expected)
+    without = np.abs(blur_background(small, empty(300, 400), near, bokeh=bokeh) - expected)
+    assert off.mean() < 1.5
+    assert off.mean() < without.mean()
+    with pytest.raises(OptionError, match="light must be a float32 array"):
+        blur_background(small, empty(300, 400), near, bokeh=bokeh, light=light[:-1])
+
+
+@lens
 @pytest.mark.parametrize("kernel", [5, 31, 101])
 def test_a_white_wall_gets_no_brighter_at_its_rim(bokeh: Any, kernel: int) -> None:
     picture = np.zeros((400, 400, 3), np.uint8)
@@ -136,14 +181,17 @@ def test_a_reduced_plate_looks_like_one_of_full_size(bokeh: Any, kernel: int, mo
 
 
 @lens
-@pytest.mark.parametrize("kernel", [3, 9, 31])
-def test_strips_meet_without_a_seam(bokeh: Any, kernel: int) -> None:
+@pytest.mark.parametrize("kernel", [3, 9, 15])
+def test_strips_meet_without_a_seam(bokeh: Any, kernel: int, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = noise(401, 60, 4) // 4
     # Lamps on both sides of where strips meet, and at the border.
     for row in (0, 1, 126, 127, 128, 131, 255, 256, 400):
         scene[row, (7 * row) % 60] = 255
+    around = np.zeros((26, 4), np.float32) + 0.05
+    light = Scene(scene, around).rows(0, 401)
+    monkeypatch.setattr(blur_module, "surroundings", lambda *_: around)
     plate = blur_plate(scene, empty(401, 60), kernel, bokeh=bokeh)
-    whole = spread_light(to_light(scene), bokeh, aperture_radius(3 * _kernel_variance(kernel)))
+    whole = spread_light(light, bokeh, aperture_radius(3 * _kernel_variance(kernel)))
     np.testing.assert_allclose(plate, whole, atol=0.51)
 
 
