@@ -346,7 +346,6 @@ class _Run:
                     yield Result(name, key, error=missing, device=self._device)
                 return
             segmenter, download_seconds, load_seconds = self._load(key)
-            self._device = segmenter.device
         except DownloadCancelled:
             self._tell(Event(key, Stage.STOPPED, photos=total))
             return
@@ -379,7 +378,7 @@ class _Run:
                 photo=photo,
                 matte=matte,
                 error=failure,
-                device=self._device,
+                device=segmenter.device,
                 download_seconds=download_seconds if first else 0.0,
                 load_seconds=load_seconds if first else 0.0,
             )

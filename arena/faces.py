@@ -139,7 +139,8 @@ class FaceDetector:
                 "Enlarge the picture instead.",
             )
         height, width = rgb.shape[:2]
-        if min(height, width) * PNet.WINDOW / min_face_size < PNet.WINDOW:
+        # As _propose has it, rounding included.
+        if min(height, width) * (PNet.WINDOW / min_face_size) < PNet.WINDOW:
             return []
         # The original normalises before it resamples, so that its padding of 0 is mid-grey.
         normalised = (rgb.astype(np.float32) - 127.5) / 128.0

@@ -44,6 +44,20 @@ def test_results_come_model_by_model_with_their_timings(photo: Photo) -> None:
     assert all(r.error is None and r.device == "cpu" for r in results)
 
 
+def test_a_model_that_cannot_be_loaded_is_not_said_to_be_where_another_ran(
+    photo: Photo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arena.comparison.resolve_device", lambda _: "cuda:0")
+    pool = Mock(spec=ModelPool)
+    there = Mock()
+    there.segmenter.device = "cpu"
+    there.segmenter.segment.side_effect = OutOfMemoryError("Too large.", "Take a smaller one.")
+    there.download_seconds = there.load_seconds = 0.0
+    pool.get.side_effect = [there, DeviceError("It is gone.", "Plug it in.")]
+    results = compare(photo, ["disc", "empty"], device="cuda:0", pool=pool)
+    assert [(result.model, result.device) for result in results] == [("disc", "cpu"), ("empty", "cuda:0")]
+
+
 def test_one_photo_and_one_model_need_no_list(photo: Photo, tmp_path: Path) -> None:
     path = tmp_path / "portrait.png"
     path.write_bytes(encode(photo.rgb))

@@ -99,6 +99,11 @@ def test_tiny_and_narrow_pictures_have_no_face_and_no_failure(shape: tuple[int, 
     assert detect_faces(picture, min_face_size=12) == []
 
 
+@pytest.mark.parametrize("side", [47, 94, 147, 294])
+def test_a_face_as_large_as_the_picture_can_be_asked_for(side: int) -> None:
+    assert FaceDetector().detect(np.zeros((side, 2 * side + 3, 3), np.uint8), min_face_size=side) == []
+
+
 def test_a_face_in_a_picture_eight_times_as_wide_as_high_is_found() -> None:
     picture = np.full((130, 1040, 3), 120, np.uint8)
     picture[:, 500:630] = astronaut()[50:180, 160:290]

@@ -58,6 +58,8 @@ class Job:
         self._last_seen = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="arena-job", daemon=True)
         self._unwatched = False
+        self.digests = frozenset(photo.digest for order in self._orders for photo in order.photos)
+        """Of the photos."""
         self.total = sum(len(order.photos) for order in self._orders)
         """Results that a complete run gives."""
 

@@ -45,6 +45,7 @@ def start(
     """
     pairs = [(model, photo) for model in models for photo in photos]
     missing = [(model, photo) for model, photo in pairs if not _is_done(space, model, photo, device, prompts)]
+    space.earlier = list(dict.fromkeys(column for photo in space.at_hand.values() for column in _on_page(space, photo)))
     space.shown = [Column(model, device, prompts) for model in models]
     _launch(space, missing or pairs, device, prompts)
 
@@ -78,7 +79,7 @@ def collect() -> None:
 
 
 def shown_results(space: Workspace) -> list[tuple[ResultKey, Result]]:
-    """The results of the last run's columns, whatever is chosen by now.
+    """The results of the last run's columns, whatever is chosen by now; of the columns before while it has given none.
 
     Args:
         space: The page's memory.
@@ -88,12 +89,23 @@ def shown_results(space: Workspace) -> list[tuple[ResultKey, Result]]:
     """
     shown = []
     for photo in space.at_hand.values():
-        for column in space.shown:
-            key = _key(column.model, photo.digest, _place(column.device), column.prompts)
-            if key in space.results:
-                # Names are told apart anew when photos come and go.
-                shown.append((key, dataclasses.replace(space.results[key], photo_name=photo.name)))
+        for column in _on_page(space, photo):
+            key = _key_of(column, photo)
+            # Names are told apart anew when photos come and go.
+            shown.append((key, dataclasses.replace(space.results[key], photo_name=photo.name)))
     return shown
+
+
+def _on_page(space: Workspace, photo: Photo) -> list[Column]:
+    """The columns that a photo has on the page."""
+    for columns in (space.shown, space.earlier):
+        if there := [column for column in columns if _key_of(column, photo) in space.results]:
+            return there
+    return []
+
+
+def _key_of(column: Column, photo: Photo) -> ResultKey:
+    return _key(column.model, photo.digest, _place(column.device), column.prompts)
 
 
 def _launch(space: Workspace, wanted: Sequence[tuple[str, Photo]], device: str, prompts: Prompts) -> None:

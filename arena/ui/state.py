@@ -146,6 +146,8 @@ class Workspace:
     """All that was computed for the photos at hand; a changed selection of models keeps it."""
     shown: list[Column] = field(default_factory=list)
     """The columns of the last run."""
+    earlier: list[Column] = field(default_factory=list)
+    """What was on the page before it, and stays there for photos of which it has given nothing yet."""
     previews: dict[ResultKey, Preview] = field(default_factory=dict)
     """Screen-sized pictures of results."""
     originals: dict[str, bytes] = field(default_factory=dict)

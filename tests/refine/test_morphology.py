@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -78,6 +79,15 @@ def test_a_soft_threshold_is_a_ramp_about_the_level() -> None:
     alpha = np.array([[0, 0.35, 0.4, 0.5, 0.6, 0.65, 1]], np.float32)
     np.testing.assert_allclose(threshold(alpha, 0.5, 0.2), [[0, 0, 0, 0.5, 1, 1, 1]], atol=1e-6)
     np.testing.assert_allclose(threshold(alpha, 0.5, 1.0), alpha, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", [0.01, 0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("softness", [0.0, 0.3, 1.0])
+def test_whatever_the_ramp_nothing_stays_nothing_and_all_stays_all(level: float, softness: float) -> None:
+    steeper = threshold(np.linspace(0, 1, 101, dtype=np.float32)[None], level, softness)
+    assert steeper[0, 0] == 0
+    assert steeper[0, -1] == 1
+    assert (np.diff(steeper) >= 0).all()
 
 
 def test_the_largest_part_stays_with_its_faint_fringe_and_the_others_go_with_theirs() -> None:
@@ -163,7 +173,22 @@ def test_more_iterations_remove_larger_specks() -> None:
     np.testing.assert_array_equal(closing(1 - specked, 3, 2), 1 - opening(specked, 3, 2))
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3, 5, 9]), st.integers(0, 3), st.integers(0, 99))
+def test_large_specks_and_holes_are_measured_as_small_ones_are() -> None:
+    alpha = np.zeros((400, 700), np.float32)
+    rows, columns = np.mgrid[:400, :700]
+    for number, radius in enumerate((14, 26, 40, 70)):
+        alpha[np.hypot(rows - 200, columns - (80 + 160 * number)) <= radius] = 1
+    for kernel, kept in ((25, 4), (41, 3), (71, 2), (101, 1), (151, 0)):
+        opened = opening(alpha, kernel)
+        assert cv2.connectedComponents((opened > 0.5).astype(np.uint8))[0] - 1 == kept
+        # What stays is round within the corners of the octagon.
+        assert (alpha[:, 480:] - opened[:, 480:]).sum() < (0.06 * np.pi * 70**2 if kept else np.inf)
+        np.testing.assert_array_equal(closing(1 - alpha, kernel)[110:-110, 110:-110], 1 - opened[110:-110, 110:-110])
+
+
+@given(
+    st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3, 5, 9, 33, 51]), st.integers(0, 3), st.integers(0, 99)
+)
 @settings(max_examples=40, deadline=None)
 def test_opening_lies_below_and_closing_above(height: int, width: int, kernel: int, times: int, seed: int) -> None:
     alpha = np.random.default_rng(seed).random((height, width)).astype(np.float32)

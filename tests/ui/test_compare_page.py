@@ -228,6 +228,19 @@ def test_running_again_keeps_results_until_there_are_new_ones(page: AppTest) -> 
     assert memory(page).results[key] is not before
 
 
+def test_what_is_on_the_page_stays_until_another_model_has_given_something(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    page.button(key=Key.NO_MODELS).click().run()
+    page.checkbox(key=Key.MODEL.of("slow")).check().run()
+    SlowSegmenter.gate.clear()
+    page.button(key=Key.RUN.of(COMPARE)).click().run()
+    assert "Inference: 0.25 s" in texts(page)
+    SlowSegmenter.gate.set()
+    until_done(page)
+    assert "Inference: 0.25 s" not in texts(page)
+    assert "Inference: 0.30 s" in texts(page)
+
+
 def test_a_run_that_was_stopped_says_what_is_missing(page: AppTest) -> None:
     page.run()
     SlowSegmenter.gate.clear()
@@ -243,6 +256,12 @@ def test_a_run_that_was_stopped_says_what_is_missing(page: AppTest) -> None:
     until_done(page).run()
     assert "The run was stopped: " in texts(page)
     assert " of 2 results are here. Run once more for the others." in texts(page)
+    # Not of photos that are gone.
+    page.button(key=Key.SAMPLE.of("astronaut")).click().run()
+    page.button(key=Key.SAMPLE.of("grace-hopper")).click().run()
+    assert "The run was stopped" not in texts(page)
+    page.button(key=Key.SAMPLE.of("grace-hopper")).click().run()
+    page.button(key=Key.SAMPLE.of("astronaut")).click().run()
     page.button(key=Key.RUN.of(COMPARE)).click()
     until_done(page)
     assert "The run was stopped" not in texts(page)

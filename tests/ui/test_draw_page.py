@@ -89,6 +89,8 @@ def test_hair_is_followed_where_a_model_can(drawing: AppTest) -> None:
     assert matte(drawing).alpha.max() == pytest.approx(0.5)
     choose_model(drawing, "edges")
     assert drawing.toggle(key=Key.FOLLOW_HAIR.of(DRAW)).disabled
+    # What that model would not be told has not changed for the other.
+    assert "What the model is told has changed since." not in texts(drawing)
 
 
 def test_a_point_to_keep_is_enough_for_a_model_that_takes_points(drawing: AppTest) -> None:
@@ -220,6 +222,7 @@ def test_a_box_is_suggested_around_the_person(drawing: AppTest) -> None:
     stroke(drawing, [FIRST])
     drawing.button(key=Key.SUGGEST).click().run(timeout=90)
     assert not drawing.exception
+    assert not drawing.button(key=Key.CLEAR).disabled
     own, suggested = numbers(drawing)
     assert own == FIRST
     left, top, right, bottom = suggested
@@ -230,6 +233,15 @@ def test_a_box_is_suggested_around_the_person(drawing: AppTest) -> None:
     assert bottom == 512
     drawing.button(key=Key.SUGGEST).click().run(timeout=90)
     assert len(numbers(drawing)) == 2
+
+
+def test_suggested_boxes_can_be_cleared(drawing: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "person_boxes", lambda rgb: [tuple(FIRST)])
+    drawing.button(key=Key.SUGGEST).click().run()
+    assert numbers(drawing) == [FIRST]
+    assert not drawing.button(key=Key.CLEAR).disabled
+    drawing.button(key=Key.CLEAR).click().run()
+    assert numbers(drawing) == []
 
 
 def test_no_face_and_no_detector_are_said_without_harm(drawing: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,11 +36,6 @@ def choose(page: AppTest, key: Key, value: str) -> AppTest:
     return page.segmented_control(key=key.of(COMPARE)).set_value(value).run()
 
 
-def alts(page: AppTest) -> list[str]:
-    """What the page says of its pictures."""
-    return [image.proto.imgs[0].alt for image in page.main.get("imgs")]
-
-
 def download_labels(page: AppTest) -> list[str]:
     """The names of the download buttons."""
     return [button.proto.label for button in page.main.get("download_button")]

@@ -113,7 +113,7 @@ def show_entries(shelf: Shelf) -> None:
             if entry.error is not None:
                 st.error(plain(str(entry.error)))
             elif entry.photo is not None:
-                st.image(_thumbnail_of(entry), width=THUMBNAIL_WIDTH, alt=f"Photo {entry.filename}")
+                st.image(_thumbnail_of(entry), width=_thumbnail_width(entry.photo), alt=f"Photo {entry.filename}")
                 st.caption(f"{plain(entry.filename)}  \n{entry.photo.width} x {entry.photo.height} px")
             if entry.identity in shelf.kept:
                 st.button(
@@ -187,6 +187,11 @@ def _thumbnail_of(entry: PhotoEntry) -> bytes:
     if entry.thumbnail is None and entry.photo is not None:
         entry.thumbnail = _thumbnail(entry.photo)
     return entry.thumbnail or b""
+
+
+def _thumbnail_width(photo: Photo) -> int:
+    """In CSS pixels: narrower for what would be more than twice as high as wide."""
+    return max(1, min(THUMBNAIL_WIDTH, round(2 * THUMBNAIL_WIDTH * photo.width / photo.height)))
 
 
 def _thumbnail(photo: Photo) -> bytes:

@@ -37,6 +37,9 @@ LEAST_COLUMN = 260
 WIDEST_COLUMN = 640
 """Pixels above which a lone column would push its second picture off the screen."""
 
+HIGHEST_PICTURE = 1400
+"""Pixels above which a picture, taller than any portrait, would be nothing but scrolling."""
+
 EFFECT_ALTS = {Effect.BLUR: "blurred", Effect.REPLACE: "with a new background", Effect.CUTOUT: "cut out"}
 """What the second picture shows, for those who do not see it."""
 
@@ -57,7 +60,7 @@ def style_sheet() -> None:
             align-items: start;
         }}
         [class*="st-key-{Key.COLUMN}"] {{ max-width: {WIDEST_COLUMN}px; }}
-        [class*="st-key-{Key.COLUMN}"] img {{ width: 100%; }}
+        [class*="st-key-{Key.COLUMN}"] img {{ width: 100%; max-height: {HIGHEST_PICTURE}px; object-fit: contain; }}
         </style>"""
     )
 

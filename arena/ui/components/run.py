@@ -54,7 +54,7 @@ def run_section(
         st.caption(reason)
     if busy is not None:
         _poll(busy)
-    elif photos and space.job is not None and space.job.done < space.job.total:
+    elif space.job is not None and space.job.done < space.job.total and space.job.digests & space.at_hand.keys():
         why = "The run was stopped, for this page was not open" if space.job.unwatched else "The run was stopped"
         st.info(f"{why}: {space.job.done} of {space.job.total} results are here. Run once more for the others.")
 

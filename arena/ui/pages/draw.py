@@ -49,8 +49,10 @@ def page() -> None:
         prompts = _drawing(space, photo, card)
     prompts = dataclasses.replace(prompts, hair=hair_switch(space.name, [card]))
     run_section(space, "Run Segmentation", photos, [card.key], device, prompts, _lacking(prompts.taken_by(card), card))
+    # As the switch stands, also while the model that is chosen by now cannot follow hair.
+    told = dataclasses.replace(prompts, hair=bool(st.session_state.get(Key.FOLLOW_HAIR.of(space.name))))
     for key, result in shown_results(space):
-        if key.prompts != prompts.taken_by(get_card(key.model)):
+        if key.prompts != told.taken_by(get_card(key.model)):
             st.info("What the model is told has changed since. Below is what came of it before: run again to renew it.")
         _result(space, key, result)
 
@@ -113,7 +115,10 @@ def _suggest(sketch: Sketch, photo: Photo) -> None:
     except ArenaError as error:
         st.error(plain(str(error)))
         return
-    if not boxes:
+    if boxes:
+        # What is drawn above knows nothing of them.
+        st.rerun()
+    else:
         st.info("No face was found. Draw the boxes yourself.")
 
 
