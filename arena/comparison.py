@@ -16,8 +16,9 @@ from typing import IO, TYPE_CHECKING, Any, TypeGuard
 from arena.catalog import Task, get_card
 from arena.devices import AUTO, resolve_device
 from arena.errors import ArenaError, DownloadCancelled, OptionError, UnexpectedError
+from arena.paths import expanded
 from arena.photo import SUFFIXES, Photo
-from arena.prompts import nothing_shown
+from arena.prompts import checked_boxes, checked_points, nothing_shown
 
 if TYPE_CHECKING:
     import threading
@@ -207,7 +208,7 @@ def find_photos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         OptionError: A folder or pattern has no picture in it, or cannot be read.
     """
     found: dict[Path, None] = {}
-    for path in map(Path, paths):
+    for path in map(expanded, paths):
         try:
             matches = _matches(path)
         except OSError as error:
@@ -413,6 +414,15 @@ def _check_told(card: ModelCard, prompts: Mapping[str, Any]) -> None:
         raise nothing_shown(card.label)
     if prompts:
         adapter_of(card).check_told(card, prompts)
+    # Whether they lie in the photo is seen when it is opened.
+    boxes = checked_boxes(prompts.get("boxes"), _ENDLESS, _ENDLESS)
+    _, labels = checked_points(prompts.get("points"), prompts.get("labels"), _ENDLESS, _ENDLESS)
+    if len(labels) and not len(boxes) and not labels.any():
+        raise nothing_shown(card.label)
+
+
+_ENDLESS = 1 << 30
+"""A side that no photo reaches, in pixels."""
 
 
 def _some(prompts: object) -> bool:

@@ -6,7 +6,6 @@ import dataclasses
 import importlib.metadata
 import os
 import platform
-import shutil
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -25,6 +24,7 @@ from arena.models.pool import ModelPool, load_adapter
 from arena.photo import Photo
 from arena.samples import get_sample
 from arena.weights.cache import hub_folder
+from arena.weights.transfer import free_bytes
 from arena.wording import format_bytes, format_seconds
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def check_installation() -> Iterator[Check]:
     for device in available_devices():
         yield _check_device(device)
     yield _check_opencv()
-    free = shutil.disk_usage(_existing(hub_folder())).free
+    free = free_bytes(hub_folder())
     yield Check("weights folder", Status.OK, f"{_short(hub_folder())}, {format_bytes(free)} free on its disk")
     settings = [f"{name}={_short(Path(os.environ[name]))}" for name in _VARIABLES if os.environ.get(name)]
     # A token is a secret, and an address may hold one: whether there is one is all that a report may say.
@@ -232,9 +232,3 @@ def _version(package: str) -> str:
 def _short(path: Path) -> str:
     """A path without the user's name in it: reports are pasted into issues."""
     return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
-
-
-def _existing(folder: Path) -> Path:
-    while not folder.exists():
-        folder = folder.parent
-    return folder

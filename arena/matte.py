@@ -28,7 +28,7 @@ class MatteKind(StrEnum):
     """A real matte: partial coverage in hair and motion blur."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Matte:
     """The alpha of one photo by one model. The array is read-only by contract: whoever refines it makes a copy."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +12,6 @@ from typing import TYPE_CHECKING
 from arena.errors import OptionError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
 
 
@@ -32,6 +33,10 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         raise OptionError(f"There is no home folder for {path}.", "Write the folder's name out.") from error
 
 
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A file beside another one that takes its place once it is written: what goes wrong leaves the older one whole.
@@ -42,15 +47,20 @@ def replacing(path: Path) -> Iterator[Path]:
     Yields:
         The file to write to.
     """
-    partial = path.with_name(f".{path.name}.part")
+    # Through a link, not over it.
+    target = Path(os.path.realpath(path))
+    # A name may be as long as names can be: nothing can be added to it.
+    partial = target.with_name(f".{hashlib.blake2b(os.fsencode(target.name), digest_size=8).hexdigest()}.part")
     try:
         partial.unlink(missing_ok=True)
         partial.touch()
-        mode = stat.S_IMODE(partial.stat().st_mode)
+        mode = _mode(target if target.exists() else partial)
         yield partial
-        # safetensors puts a file of its own there, which nobody but its owner may read.
-        partial.chmod(mode)
-        partial.replace(path)
+        # safetensors puts a file of its own there, which nobody but its owner may read. Not all disks know of modes.
+        if _mode(partial) != mode:
+            with contextlib.suppress(OSError):
+                partial.chmod(mode)
+        partial.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)

@@ -184,6 +184,10 @@ def test_a_second_run_scores_only_what_is_new(data: Path, tmp_path: Path) -> Non
     StripeSegmenter.seen.clear()
     judge(data, "stripe-50", out=out, overwrite=True)
     assert len(StripeSegmenter.seen) == 3
+    # What was done again is kept, and what others did is, too.
+    StripeSegmenter.seen.clear()
+    assert judge(data, "stripe-50", "stripe-40", out=out).rows[:3] == report.rows
+    assert StripeSegmenter.seen == [("stripe-40", "b")]
 
 
 @pytest.mark.parametrize("change", ["precision", "box", "published", "hair"])
@@ -417,6 +421,7 @@ def test_a_table_of_nothing_but_validation_pictures_will_do(data: Path) -> None:
         (["stripe-50"], {"limit": 0}, OptionError, "at least 1"),
         (["stripe-50"], {"seed": -1}, OptionError, "not be negative"),
         (["stripe-50"], {"worst": -1}, OptionError, "cannot show -1"),
+        (["stripe-50"], {"worst": 101}, OptionError, "cannot show 101 pictures. It shows up to 100"),
         (["stripe-50"], {"split": "noisy"}, DataError, "no picture in its split 'noisy'"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from arena.cli.console import exit_with
+from arena.cli.console import accept_any_text, exit_with
 from arena.errors import ArenaError
 
 
@@ -12,6 +12,7 @@ def main() -> None:
     """Run the ``arena`` command on this process's arguments."""
     from arena.cli.app import app  # noqa: PLC0415 - `import arena.cli` stays free of Typer
 
+    accept_any_text()
     try:
         app()
     except ArenaError as error:

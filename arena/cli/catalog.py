@@ -11,7 +11,8 @@ from rich.table import Table
 
 from arena.catalog import Task, list_models
 from arena.cli.console import print_table
-from arena.wording import format_bytes
+from arena.errors import OptionError
+from arena.wording import did_you_mean, format_bytes
 
 if TYPE_CHECKING:
     from arena.catalog import ModelCard
@@ -27,6 +28,10 @@ def models(
     from arena.weights import cached_bytes, is_cached  # noqa: PLC0415 - not needed for --help
 
     cards = list_models(pattern)
+    if not cards:
+        keys = [card.key for card in list_models()]
+        remedy = did_you_mean(pattern, keys) or f"There are {', '.join(keys)}."
+        raise OptionError(f"There is no model {pattern!r}.", remedy)
     if as_json:
         rows = [{**_as_dict(card), "cached": is_cached(card), "cached_bytes": cached_bytes(card)} for card in cards]
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))

@@ -16,6 +16,7 @@ from arena.cli.finishing import BackgroundFlags, BlurFlags, BokehFlags, ConfigOp
 from arena.cli.flags import spread
 from arena.cli.options import BoxesOption, DeviceOption, HairOption, PointsOption, PromptOption, is_told, prompts_for
 from arena.errors import OptionError
+from arena.paths import expanded
 from arena.wording import format_seconds
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def compare(
     if not finish.has_background and (idle := [flag.name for flag, _ in background.given()]):
         raise OptionError(f"{', '.join(idle)}: there is no background to lay it on.", "Name one: --background.")
     pictures = (*PICTURES, "replaced") if finish.has_background else PICTURES
+    folder = expanded(folder)
     keys = list(dict.fromkeys(models or [DEFAULT_MODEL]))
     prompts = prompts_for(keys, prompt, boxes, points, hair=hair)
     print_licence_notices(keys)
@@ -81,7 +83,7 @@ def compare(
         results = run(sources, keys, device=device, prompts=prompts, on_event=bars.show)
         if not numbers.exists():
             # A folder that cannot be written to fails now and not after hours of work.
-            write_file(numbers, summary.to_json().encode())
+            write_file(numbers, _as_bytes(summary))
         for segmented in results:
             count += 1
             result = segmented
@@ -100,13 +102,21 @@ def compare(
                 console = bars.console if out.is_terminal and err.is_terminal else out
                 console.print(_line(result, told=is_told(prompts, result.model)), markup=False, soft_wrap=True)
     if as_json:
-        sys.stdout.write(summary.to_json())
+        # Whatever the console's code page: it is a file in most cases, and read as JSON.
+        sys.stdout.flush()
+        sys.stdout.buffer.write(_as_bytes(summary))
+        sys.stdout.buffer.flush()
     else:
         out.print(f"{count - len(failures)} of {count} results are in {folder}", markup=False, soft_wrap=True)
     for subject, error in failures:
         print_error(error, subject)
     if failures:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _as_bytes(summary: Summary) -> bytes:
+    # A name may hold bytes that are no text; what stands for them is what JSON has for it, too.
+    return summary.to_json().encode(errors="backslashreplace")
 
 
 @contextmanager
@@ -118,7 +128,7 @@ def _kept(summary: Summary, path: Path) -> Iterator[None]:
         yield
     finally:
         if not summary.is_empty:
-            write_file(path, summary.to_json().encode())
+            write_file(path, _as_bytes(summary))
 
 
 def _subject(result: Result) -> str:

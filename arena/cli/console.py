@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from arena.errors import DeviceError, OptionError, UnknownModelError
+from arena.errors import DeviceError, ModelUnavailableError, OptionError, UnknownModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,9 +24,19 @@ EXIT_FAILED = 1
 """Some of the work failed; what did was named."""
 EXIT_USAGE = 2
 """The command cannot be carried out as it was given."""
+_WRONG = (OptionError, UnknownModelError, ModelUnavailableError, DeviceError)
 
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
+
+
+def accept_any_text() -> None:
+    """Have standard output take what its encoding lacks, as standard error does: a name must not end a run.
+
+    On Windows what is piped or redirected has the code page of the country, which has neither an arrow nor Japanese.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def exit_with(error: ArenaError) -> int:
@@ -37,7 +49,7 @@ def exit_with(error: ArenaError) -> int:
         2 if the command itself was wrong, else 1.
     """
     print_error(error)
-    return EXIT_USAGE if isinstance(error, (OptionError, UnknownModelError, DeviceError)) else EXIT_FAILED
+    return EXIT_USAGE if isinstance(error, _WRONG) else EXIT_FAILED
 
 
 def print_error(error: ArenaError, subject: str = "") -> None:

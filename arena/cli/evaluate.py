@@ -16,6 +16,8 @@ from arena.catalog import DEFAULT_MODEL, list_models
 from arena.cli.bars import model_bars
 from arena.cli.console import EXIT_FAILED, err, out, print_error, print_licence_notices, print_table
 from arena.cli.options import DeviceOption
+from arena.errors import OptionError
+from arena.paths import expanded
 from arena.wording import format_seconds
 
 if TYPE_CHECKING:
@@ -94,6 +96,9 @@ def evaluate(
     # Imported here so that --help does not wait for them.
     from arena.evaluation import evaluate as run  # noqa: PLC0415
 
+    data = expanded(data)
+    if not data.exists():
+        raise OptionError(f"There is no {data}.", "Name the folder that has photos/ and masks/ in it.")
     names = list(dict.fromkeys(models or [DEFAULT_MODEL]))
     print_licence_notices(card.key for card in list_models() if card.key in names)
     try:
@@ -101,7 +106,7 @@ def evaluate(
             report = run(
                 data,
                 names,
-                out=folder,
+                out=folder and expanded(folder),
                 split=split,
                 limit=limit,
                 crop=crop,

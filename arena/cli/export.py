@@ -53,7 +53,7 @@ def export(
     from arena.export.exporter import check_exportable, export_onnx  # noqa: PLC0415
 
     card = get_card(key)
-    checkpoint = checkpoint and expanded(checkpoint)
+    onnx, checkpoint = expanded(onnx), checkpoint and expanded(checkpoint)
     check_exportable(card, onnx, checkpoint)
     if checkpoint is None:
         print_licence_notices([key])

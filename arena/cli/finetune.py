@@ -154,8 +154,8 @@ def finetune(
     if checkpoint and model:
         raise OptionError("--checkpoint and --model both say what to begin with.", "Leave one of them out.")
     given: dict[str, Any] = {
-        "data": tuple(data or ()),
-        "validation": tuple(validation or ()),
+        "data": tuple(str(expanded(path)) for path in data or ()),
+        "validation": tuple(str(expanded(path)) for path in validation or ()),
         "prompts": prompts,
         "boxes": boxes,
         "checkpoint": checkpoint and str(expanded(checkpoint)),
@@ -177,7 +177,7 @@ def finetune(
         print_licence_notices([settings.model])
     place = training_device(device)
     with distributed(place) as first, training_bars(shown=first) as bars:
-        run = FinetuneRun(settings, result, own_device(place), bars.count if first else None)
+        run = FinetuneRun(settings, expanded(result), own_device(place), bars.count if first else None)
         if first:
             print_skipped(run.survey.skipped)
             counts = len(run.survey.training), len(run.survey.validation)

@@ -24,6 +24,7 @@ from arena.cli.options import (
     prompts_for,
 )
 from arena.errors import OptionError
+from arena.paths import expanded
 
 if TYPE_CHECKING:
     from arena.finish import Finish
@@ -123,7 +124,10 @@ def _make(
     from arena.photo import format_of, save  # noqa: PLC0415 - --help does not wait for Pillow
     from arena.render import render_finish  # noqa: PLC0415 - nor for OpenCV
 
+    source, output = expanded(source), expanded(output)
     format_of(output, transparent=finish.is_transparent)
+    if output.exists() and source.exists() and output.samefile(source):
+        raise OptionError(f"The photo {source} would be overwritten.", "Choose another name for the result.")
     photo, matte = _segment(source, model, device, prompts)
     save(output, render_finish(photo, matte, finish), quality=quality, exif=photo.exif)
     _report(output, matte)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from arena.cli.console import err, out
 from arena.cli.options import DeviceOption
+from arena.paths import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -124,7 +125,7 @@ def lite(
     plan = read_plan(config or SHIPPED_PLAN)
     place = training_device(device)
     with distributed(place) as first, training_bars(shown=first) as bars:
-        run = LiteRun(plan, folders, result, own_device(place))
+        run = LiteRun(plan, [expanded(folder) for folder in folders], expanded(result), own_device(place))
         for stage in plan.stages:
             bars.announce(stage.name, stage.schedule.steps)
 
@@ -162,7 +163,7 @@ def hair(
     plan = read_hair_plan(config or SHIPPED_PLAN)
     place = training_device(device)
     with distributed(place) as first, training_bars(shown=first) as bars:
-        run = HairRun(plan, folders, result, own_device(place))
+        run = HairRun(plan, [expanded(folder) for folder in folders], expanded(result), own_device(place))
         bars.announce("hair", plan.schedule.steps)
 
         def show(progress: Training) -> None:

@@ -49,14 +49,15 @@ class Journal:
 
         Args:
             folder: Where to; it is made if it is missing.
-            overwrite: Forget what is there.
+            overwrite: Give nothing of what is there; what is added takes its place.
 
         Raises:
             PhotoError: The folder cannot be written to.
         """
         self._folder = folder
         self._file = folder / _FILE
-        self._rows = {} if overwrite else _read(self._file)
+        self._rows = _read(self._file)
+        self._stale = set(self._rows) if overwrite else set()
         # Without the line that an interruption tore: the next one would go on in it.
         write_file(self._file, "".join(_line(name, row) for name, row in self._rows.items()).encode())
 
@@ -69,7 +70,8 @@ class Journal:
         Returns:
             The row, or None.
         """
-        return self._rows.get(name) if self._matte_file(name).is_file() else None
+        there = name not in self._stale and self._matte_file(name).is_file()
+        return self._rows.get(name) if there else None
 
     def add(self, name: str, row: Row, alpha: Alpha) -> None:
         """Keep a row.
@@ -92,6 +94,7 @@ class Journal:
                 f"{self._file} cannot be written: {error.strerror or error}.", "Free some space, then run it again."
             ) from error
         self._rows[name] = row
+        self._stale.discard(name)
 
     def small_matte(self, name: str) -> Pixels:
         """The matte of a row, small.

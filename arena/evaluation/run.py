@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 WORST = 8
 """Pictures on the sheet."""
+MOST_WORST = 100
+"""Pictures of a sheet: more rows would be higher than a JPEG can be."""
 CACHE, SCORES, SUMMARY, REPORT, SHEET = "cache", "scores.csv", "summary.csv", "report.json", "worst.jpg"
 """What is in the folder of results."""
 
@@ -97,8 +99,8 @@ def evaluate(
     names = list(dict.fromkeys([models] if isinstance(models, str) else models))
     if not names:
         raise OptionError("There is nothing to evaluate.", "Name at least one model.")
-    if worst < 0:
-        raise OptionError(f"The sheet cannot show {worst} pictures.", "0 is none.")
+    if not 0 <= worst <= MOST_WORST:
+        raise OptionError(f"The sheet cannot show {worst} pictures.", f"It shows up to {MOST_WORST}; 0 is none.")
     contenders = [Contender.read(name, Boxes(choices["boxes"])) for name in names]
     place = usable_device(device)
     pairs, unused = choose_pairs(Path(data), Split(choices["split"]), limit, seed)
@@ -137,9 +139,13 @@ def _unused(lines: Iterable[str]) -> tuple[Skip, ...]:
 
 
 def _write(folder: Path, report: Report, run: _Run, worst: int) -> None:
-    write_file(folder / SCORES, report.scores_csv().encode())
-    write_file(folder / SUMMARY, report.summary_csv().encode())
-    write_file(folder / REPORT, report.to_json().encode())
+    # Names of files may hold bytes that are no text.
+    for name, text in (
+        (SCORES, report.scores_csv()),
+        (SUMMARY, report.summary_csv()),
+        (REPORT, report.to_json()),
+    ):
+        write_file(folder / name, text.encode(errors="backslashreplace"))
     pictures = report.worst(worst)
     if pictures:
         write_file(folder / SHEET, encode(draw_sheet(report, pictures, run.case, run.small_matte), "JPEG"))

@@ -35,7 +35,7 @@ _SIGNS_OF_EXHAUSTION = (
 """What the allocators of PyTorch, CUDA's libraries and oneDNN say."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
     """What an adapter returns to its base class."""
 

@@ -51,7 +51,7 @@ class ModelPool:
         self._max_loaded = max_loaded
         self._segmenters: OrderedDict[tuple[str, str], Segmenter] = OrderedDict()
         self._lock = threading.Lock()
-        self._loading: dict[tuple[str, str], threading.Lock] = {}
+        self._loading: dict[str, threading.Lock] = {}
 
     def get(
         self,
@@ -64,7 +64,7 @@ class ModelPool:
     ) -> Loaded:
         """The segmenter of a model on a device, downloaded and loaded if this is its first use.
 
-        Threads that ask for the same model wait for the one that loads it.
+        Threads wait for one that loads a model on the same device.
 
         Args:
             key: A model key.
@@ -94,7 +94,8 @@ class ModelPool:
             path = weights.fetch(card, progress=progress, cancel=cancel)
         # Not the one that was resolved, if that is announced and does not work: then the next best does.
         slot = key, usable_device(device)
-        with self._loading_lock(slot):
+        # One at a time on each device: two that look for room at once would both find it.
+        with self._loading_lock(slot[1]):
             if (segmenter := self._touch(slot)) is not None:
                 return Loaded(segmenter, 0.0 if there else download.seconds, 0.0)
             if on_load is not None:
@@ -129,9 +130,9 @@ class ModelPool:
         with self._lock:
             return list(self._segmenters)
 
-    def _loading_lock(self, slot: tuple[str, str]) -> threading.Lock:
+    def _loading_lock(self, device: str) -> threading.Lock:
         with self._lock:
-            return self._loading.setdefault(slot, threading.Lock())
+            return self._loading.setdefault(device, threading.Lock())
 
     def _touch(self, slot: tuple[str, str]) -> Segmenter | None:
         with self._lock:

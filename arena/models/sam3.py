@@ -112,6 +112,13 @@ class Sam3Segmenter(Segmenter):
         network = load_checkpoint(build_network(), weights)
         return cls(card, device, build_predictor(network, card.input_size.side, device))
 
+    @classmethod
+    def check_told(cls, card: ModelCard, prompts: Mapping[str, Any]) -> None:
+        """See that it can work with what it is told; see :meth:`arena.models.base.Segmenter.check_told`."""
+        super().check_told(card, prompts)
+        if prompts.get("prompt") is not None:
+            check_prompt(prompts["prompt"])
+
     def _predict(
         self,
         photo: Photo,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +31,8 @@ class Job:
     """Where the cut-out goes; its ending says the format."""
     mask: Path | None = None
     """Where the binary mask goes, if it is wanted."""
+    noted: bool = False
+    """Whether the folder of the cut-out remembers of which photo it is; see :class:`Origins`."""
 
     @property
     def done(self) -> bool:
@@ -58,6 +62,57 @@ class Outcome:
     """What SAM took."""
 
 
+class Origins:
+    """Which photo each cut-out of a folder was made of, in the hidden file ``.remback`` of that folder.
+
+    Cameras give the same names to other photos: by its name alone a photo would be taken for done. Of a photo's path
+    only a hash is kept, so that a folder that is passed on tells nothing of where the photos lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read what the folder knows.
+
+        Args:
+            folder: Of cut-outs; it need not exist.
+        """
+        self._file = folder / ".remback"
+        self._photos: dict[str, str] = {}
+        try:
+            lines = self._file.read_text("utf-8", errors="surrogateescape").splitlines()
+        except OSError:
+            lines = []
+        for line in lines:
+            digest, _, name = line.partition(" ")
+            self._photos[name] = digest
+
+    def of(self, photo: Path) -> list[str]:
+        """File names of the cut-outs that were made of a photo."""
+        return [name for name, digest in self._photos.items() if digest == _digest(photo)]
+
+    def is_taken(self, name: str, photo: Path) -> bool:
+        """Whether a file name belongs to another photo's cut-out."""
+        owners = {digest for known, digest in self._photos.items() if known.lower() == name.lower()}
+        return bool(owners - {_digest(photo)})
+
+    def made(self, photo: Path) -> bool:
+        """Whether a photo is one of the folder's own cut-outs."""
+        return photo.name in self._photos and photo.resolve().parent == self._file.parent.resolve()
+
+    def add(self, name: str, photo: Path) -> None:
+        """Note that a cut-out was made.
+
+        Raises:
+            OSError: It cannot be written down.
+        """
+        if self._photos.get(name) != _digest(photo):
+            with self._file.open("a", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(f"{_digest(photo)} {name}\n")
+
+
+def _digest(photo: Path) -> str:
+    return hashlib.blake2b(os.fsencode(photo.resolve()), digest_size=16).hexdigest()
+
+
 def plan(photos: Sequence[Path], folder: Path, suffix: str = ".jpg", masks: Path | None = None) -> list[Job]:
     """Where the pictures of a batch go.
 
@@ -65,24 +120,37 @@ def plan(photos: Sequence[Path], folder: Path, suffix: str = ".jpg", masks: Path
         photos: The files.
         folder: For the cut-outs: ``<name of the photo><suffix>``. Photos that differ in their ending alone keep it
             (``me-jpg.png``, ``me-heic.png``): who joins a folder later takes nobody's name. Those of one name in
-            several folders get numbers.
+            several folders get numbers, and so do those whose name a cut-out of another photo has there. What was cut
+            out before keeps its name. Cut-outs of the folder itself are no photos.
         suffix: ``".jpg"``, ``".png"`` or ``".webp"``.
         masks: Folder for binary masks (PNG), if they are wanted.
 
     Returns:
-        A job for each photo, in their order.
+        A job for each photo, in their order; none for cut-outs among them.
 
     Raises:
         OptionError: A photo would be overwritten, or its cut-out by its mask.
     """
+    origins = Origins(folder)
+    photos = [photo for photo in photos if not origins.made(photo)]
     endings: dict[str, set[str]] = defaultdict(set)
     for photo in photos:
         endings[photo.stem.lower()].add(photo.suffix.lower())
     alone = {stem for stem, of_stem in endings.items() if len(of_stem) == 1}
     names = distinct_names([p.stem if p.stem.lower() in alone else f"{p.stem}-{p.suffix[1:].lower()}" for p in photos])
+    before = [next((n for n in origins.of(photo) if n.endswith(suffix)), "").removesuffix(suffix) for photo in photos]
+    used = {name.lower() for name in before if name}
+    final: list[str] = []
+    for photo, kept, name in zip(photos, before, names, strict=True):
+        chosen, number = kept or name, 1
+        while not kept and (chosen.lower() in used or origins.is_taken(f"{chosen}{suffix}", photo)):
+            number += 1
+            chosen = f"{name}-{number}"
+        used.add(chosen.lower())
+        final.append(chosen)
     jobs = [
-        Job(photo, folder / f"{name}{suffix}", None if masks is None else masks / f"{name}.png")
-        for photo, name in zip(photos, names, strict=True)
+        Job(photo, folder / f"{name}{suffix}", None if masks is None else masks / f"{name}.png", noted=True)
+        for photo, name in zip(photos, final, strict=True)
     ]
     check_targets(jobs)
     return jobs
@@ -149,4 +217,6 @@ def _do(job: Job, photo: Photo, remover: BackgroundRemover) -> Outcome:
     if job.mask is not None:
         cut.save_mask(job.mask)
     cut.save(job.output)
+    if job.noted:
+        Origins(job.output.parent).add(job.output.name, job.photo)
     return Outcome(job, faces_seen=cut.faces_seen, people=len(cut.faces), seconds=cut.seconds)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from arena.cli.console import EXIT_FAILED, err, exit_with, out, print_error
+from arena.cli.console import EXIT_FAILED, accept_any_text, err, exit_with, out, print_error
 from arena.cli.fetch import download
 from arena.cli.flags import spread
 from arena.cli.options import DeviceOption
 from arena.errors import ArenaError, OptionError
+from arena.paths import expanded
 from arena.remback.flags import LookFlags, MaskFlags, read_options
 from arena.wording import format_seconds
 
@@ -109,7 +110,8 @@ def remback(
     """Remove the background of portraits: find the face, and cut out whose it is.
 
     Several images are written one by one as they are done. Started again, it
-    goes on where it was: what is newer than its photo is left alone.
+    goes on where it was: what is newer than its photo is left alone. The folder's
+    hidden file .remback says which cut-out is of which photo.
 
     The exit code is 0 if everything worked, 1 if an image failed (it is named),
     2 if the command was wrong.
@@ -123,8 +125,9 @@ def remback(
     from arena.remback.batch import remove_all  # noqa: PLC0415
 
     options = read_options(config, look, mask)
+    output_path, debug_mask = (path and expanded(path) for path in (output_path, debug_mask))
     photos = find_photos(inputs)
-    several = len(photos) > 1 or photos != [Path(path) for path in inputs]
+    several = len(photos) > 1 or photos != [expanded(path) for path in inputs]
     if several or (output_path is not None and (output_path.is_dir() or not output_path.suffix)):
         jobs = _batch(photos, output_path, file_format, debug_mask)
     else:
@@ -228,6 +231,7 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
 
 def main() -> None:
     """Run the command on this process's arguments."""
+    accept_any_text()
     try:
         app()
     except ArenaError as error:

@@ -133,6 +133,9 @@ def read_settings(path: Path) -> FinetuneSettings:
         for name, kind in (("augment", AugmentSettings), ("loss", LossWeights))
     }
     settings = build(FinetuneSettings, table, path.name)
+    for name in ("data", "validation"):
+        if not all(isinstance(value, str) for value in getattr(settings, name)):
+            raise OptionError(f"{path.name}: {name} is {list(getattr(settings, name))}, where paths are wanted.")
     paths: dict[str, Any] = {
         name: tuple(str(path.parent / value) for value in getattr(settings, name)) for name in ("data", "validation")
     }

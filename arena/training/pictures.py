@@ -28,6 +28,8 @@ _ALPHA = ".alpha"
 _INDEX = "index.json"
 VALIDATION_DIGIT = 4
 """Pictures whose number ends in this digit are for validation, and never trained on."""
+LEAST_WHITE = 0.25
+"""Share of white that the lightest shade of a mask has at least: darker ones are numbers of classes."""
 _LEVELS = 3
 """Sizes kept of each picture: whole, half, quarter, so that shrinking never skips pixels."""
 
@@ -283,7 +285,8 @@ def read_truth(path: Path) -> NDArray[np.float32]:
     look and not what they mean. Of a picture that is transparent anywhere the alpha is the truth.
 
     Args:
-        path: A grey picture of 1, 8 or 16 bits, white where the subject is; or a cut-out.
+        path: A grey picture of 1, 8 or 16 bits or of floating point from 0 to 1, white where the subject is; or a
+            cut-out.
 
     Returns:
         float32, H x W in [0, 1].
@@ -301,18 +304,36 @@ def read_truth(path: Path) -> NDArray[np.float32]:
             # Editors write a mask with an alpha channel that says nothing, too.
             if alpha is not None and alpha.min(initial=255) < 255:
                 levels = alpha
+            elif upright.mode == "P" and not _is_ramp(upright):
+                raise DataError(
+                    f"{path.name} has a palette: whether its numbers are shades or classes is not known.",
+                    "Save it in grey, white where the subject is.",
+                )
             else:
-                levels = np.asarray(upright if upright.mode.startswith("I;16") else upright.convert("L"))
+                deep = upright.mode.startswith("I;16") or upright.mode in ("I", "F")
+                levels = np.asarray(upright if deep else upright.convert("L"))
     except UnidentifiedImageError as error:
         raise DataError(f"{path.name} is not a picture that can be opened.") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path.name} is damaged and cannot be decoded: {error}.") from error
-    white = np.iinfo(levels.dtype).max
-    if levels.max(initial=0) == 1:
+    # Floating point is 0 to 1 by convention; Pillow has 16-bit samples in 32 bits, too.
+    white = {"uint8": 255.0, "float32": 1.0}.get(str(levels.dtype), 65535.0)
+    largest = float(levels.max(initial=0))
+    if not np.isfinite(levels).all() or largest > 1.01 * white or levels.min(initial=0) < 0:
+        raise DataError(f"{path.name} has values beyond {white:g}, its white.", "Save it in grey of 8 or 16 bits.")
+    if 0 < largest < white * LEAST_WHITE:
         raise DataError(
-            f"The largest value of {path.name} is 1: those are numbers of classes.", f"Multiply them by {white}."
+            f"The largest value of {path.name} is {largest:g} of {white:g}: those are numbers of classes, not shades.",
+            f"Make the subject {white:g} and all else 0.",
         )
-    return levels.astype(np.float32) / np.float32(white)
+    truth: NDArray[np.float32] = levels.astype(np.float32) / np.float32(white)
+    return truth.clip(0, 1)
+
+
+def _is_ramp(image: Image.Image) -> bool:
+    """Whether the palette of a picture has a grey of its own number for each number."""
+    palette = np.asarray(image.convert("RGB"))
+    return bool((palette == np.asarray(image)[..., None]).all())
 
 
 def side_strips(sample: Sample, *, margin: int = 8, least: int = 90) -> list[Pixels]:

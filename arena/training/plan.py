@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save_file
 
+from arena.checks import is_number
 from arena.errors import OptionError
 from arena.nets.lite import pack
 from arena.training.curves import plot
@@ -73,7 +74,7 @@ class SourceSettings:
     def __post_init__(self) -> None:
         if not self.share > 0:
             raise OptionError(f"A share of {self.share:g} is not above 0.")
-        if not 0 < self.seen[0] <= self.seen[1]:
+        if not (len(self.seen) == 2 and all(map(is_number, self.seen)) and 0 < self.seen[0] <= self.seen[1]):
             raise OptionError(f"seen is [least, most], both above 0, not {list(self.seen)}.")
 
 
@@ -142,11 +143,16 @@ def read_plan(path: Path) -> Plan:
     stages = table.pop("stages", None)
     if not isinstance(stages, list) or not stages:
         raise OptionError(f"{path} has no [[stages]].")
-    parts = {"stages": tuple(_stage(entry) for entry in stages), "networks": tuple(table.pop("networks", ()))}
+    networks = table.pop("networks", [])
+    if not isinstance(networks, list):
+        raise OptionError("networks is a list of lists of stages.")
+    parts = {"stages": tuple(_stage(entry) for entry in stages), "networks": tuple(networks)}
     return build(Plan, table | parts, path.name)
 
 
 def _stage(table: dict[str, Any]) -> Stage:
+    if not isinstance(table, dict) or not isinstance(table.get("sources", {}), dict):
+        raise OptionError(f"{table!r} is no stage.", "It is a table [[stages]] with tables [stages.sources.NAME].")
     name = str(table.get("name", "?"))
     parts = dict(table)
     parts["schedule"] = build(Schedule, table.get("schedule", {}), f"{name}.schedule")

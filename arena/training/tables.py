@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,13 @@ def _is_like(value: object, default: object) -> bool:
     return type(value) is type(default)
 
 
+def _written(value: object) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    # All other kinds TOML and JSON write alike.
+    return json.dumps(value, ensure_ascii=False)
+
+
 def write_table(settings: object) -> str:
     """Write settings as TOML.
 
@@ -84,9 +92,6 @@ def write_table(settings: object) -> str:
     """
     values = {item.name: getattr(settings, item.name) for item in dataclasses.fields(settings)}  # type: ignore[arg-type]
     tables = {name: value for name, value in values.items() if dataclasses.is_dataclass(value)}
-    # TOML and JSON write these kinds of values alike.
-    lines = [
-        f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items() if name not in tables
-    ]
+    lines = [f"{name} = {_written(value)}" for name, value in values.items() if name not in tables]
     parts = [f"\n[{name}]\n{write_table(value)}" for name, value in tables.items()]
     return "\n".join(lines) + "\n" + "".join(parts)

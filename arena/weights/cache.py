@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arena import catalog
+from arena.paths import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ def weights_folder() -> Path | None:
 
 
 def _expanded(path: str | Path) -> Path:
-    return Path(os.path.expandvars(path)).expanduser().absolute()
+    return expanded(os.path.expandvars(path)).absolute()
 
 
 def repository_folder(card: ModelCard) -> Path:

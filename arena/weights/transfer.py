@@ -202,10 +202,13 @@ def download(
 
 
 def free_bytes(folder: Path) -> int:
-    """Free bytes on the disk of a folder that need not exist yet."""
+    """Free bytes on the disk of a folder that need not exist yet; 0 if there is no such disk."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    return shutil.disk_usage(folder).free
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
 
 
 class _Transfer:

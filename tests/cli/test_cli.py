@@ -128,6 +128,9 @@ def test_cutout_is_transparent(picture: Path, tmp_path: Path) -> None:
         (("blur", "PHOTO", "-o", "out.png", "-m", "disc", "--prompt", "cat"), "takes a text"),
         (("compare", "EMPTY", "-o", "out", "-m", "disc"), "no picture in"),
         (("fetch",), "not clear what to fetch"),
+        (("blur", "PHOTO", "-o", "PHOTO", "-m", "disc"), "would be overwritten"),
+        (("models", "nosuch*"), "There is no model 'nosuch*'"),
+        (("evaluate", "nowhere", "-m", "disc"), "There is no nowhere"),
         (("fetch", "disc", "--all"), "not clear what to fetch"),
     ],
 )

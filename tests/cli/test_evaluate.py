@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from arena.cli.app import app
 from arena.errors import OptionError, UnknownModelError
 from arena.models.pool import unload
-from arena.training.pictures import DataError
 from tests.stripes import PickySegmenter, stripe_cards, write_pictures
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ def test_an_interruption_says_how_to_go_on(data: Path, tmp_path: Path, monkeypat
         (("DATA", "-m", "nothing"), UnknownModelError),
         (("DATA", "-m", "stripe-50", "--split", "best"), OptionError),
         (("DATA", "-m", "stripe-50=nowhere"), OptionError),
-        (("NOWHERE", "-m", "stripe-50"), DataError),
+        (("NOWHERE", "-m", "stripe-50"), OptionError),
     ],
 )
 def test_wrong_usage_is_explained(words: tuple[str, ...], kind: type[Exception], data: Path, tmp_path: Path) -> None:

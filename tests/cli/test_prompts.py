@@ -126,6 +126,23 @@ def test_nothing_in_the_box_writes_nothing_and_says_so(picture: Path, tmp_path: 
     assert not (tmp_path / "out.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("-m", "boxes", "--box", "nan,0,10,10"), "are no boxes"),
+        (("-m", "boxes", "--box", "30,30,10,40"), "has no area"),
+        (("-m", "boxes", "--point", "10,10,-"), "has to be shown"),
+    ],
+)
+def test_prompts_that_never_work_are_told_before_anything_is_loaded(
+    words: tuple[str, ...], message: str, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arena.models.pool.ModelPool.get", lambda *_, **__: pytest.fail("it was loaded"))
+    result = arena("blur", picture, "-o", tmp_path / "out.png", *words)
+    assert isinstance(result.exception, OptionError)
+    assert message in str(result.exception)
+
+
 def test_a_prompted_model_without_a_prompt_is_wrong_usage(
     picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,14 @@ def test_eight_threads_that_ask_for_four_models_cause_four_loads(use_cards: Call
         np.testing.assert_array_equal(matte, mattes[0])
 
 
+def test_two_that_are_loaded_at_once_make_room_for_each_other(use_cards: Callable[..., None]) -> None:
+    use_cards(*(make_card(key, "DiscSegmenter") for key in ("one", "two", "three")))
+    pool = ModelPool(max_loaded=1)
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(pool.get, ["one", "two", "three"]))
+    assert len(pool.loaded()) == 1
+
+
 def test_the_least_recently_used_model_makes_room() -> None:
     pool = ModelPool(max_loaded=2)
     pool.get("disc")

@@ -41,8 +41,37 @@ def test_a_photo_that_joins_later_takes_nobodys_name(album: Path, tmp_path: Path
     outcomes = list(remove_all(plan([late, album / "ann.png"], tmp_path / "out"), BackgroundRemover))
     assert [(outcome.job.output.name, outcome.skipped) for outcome in outcomes] == [
         ("ann-bmp.jpg", False),
-        ("ann-png.jpg", False),
+        ("ann.jpg", True),
     ]
+
+
+def test_a_photo_of_the_same_name_is_not_taken_for_done(album: Path, tmp_path: Path) -> None:
+    out, trip = tmp_path / "out", tmp_path / "trip"
+    list(remove_all(plan([album / "ann.png"], out), BackgroundRemover))
+    trip.mkdir()
+    other = trip / "ann.jpg"
+    other.write_bytes((album / "grace.jpg").read_bytes())
+    os.utime(other, (1, 1))
+    for _ in range(2):
+        outcomes = list(remove_all(plan([other], out), BackgroundRemover))
+        assert [outcome.job.output.name for outcome in outcomes] == ["ann-2.jpg"]
+    assert outcomes[0].skipped
+    # In any order and company each keeps its own.
+    both = plan([other, album / "ann.png"], out)
+    assert [job.output.name for job in both] == ["ann-2.jpg", "ann.jpg"]
+    assert all(job.done for job in both)
+    assert str(tmp_path) not in (out / ".remback").read_text()
+
+
+def test_a_folder_does_not_feed_on_its_own_cut_outs(album: Path) -> None:
+    (album / "broken.jpg").unlink()
+    (album / "hills.png").unlink()
+    made = []
+    for _ in range(3):
+        jobs = plan(sorted(path for path in album.iterdir() if path.name != ".remback"), album, ".webp")
+        made.append([outcome.skipped for outcome in remove_all(jobs, BackgroundRemover)])
+    assert made == [[False, False], [True, True], [True, True]]
+    assert {path.name for path in album.iterdir()} == {"ann.png", "ann.webp", "grace.jpg", "grace.webp", ".remback"}
 
 
 def test_nothing_is_written_over_a_photo_or_twice_to_one_file(tmp_path: Path) -> None:

@@ -188,6 +188,31 @@ def test_numbers_of_classes_are_no_mask(tmp_path: Path) -> None:
     Image.fromarray(np.eye(8, dtype=np.uint8)).save(path)
     with pytest.raises(DataError, match="numbers of classes"):
         read_truth(path)
+    for classes in (2, 15):
+        Image.fromarray(np.eye(8, dtype=np.uint8) * np.uint8(classes)).save(path)
+        with pytest.raises(DataError, match=f"largest value of mask.png is {classes} of 255"):
+            read_truth(path)
+    indexed = Image.fromarray(np.eye(8, dtype=np.uint8), "P")
+    indexed.putpalette([0, 0, 0, 128, 0, 0] + [0] * 762)
+    indexed.save(path)
+    with pytest.raises(DataError, match="has a palette"):
+        read_truth(path)
+    ramp = Image.fromarray(np.eye(8, dtype=np.uint8) * np.uint8(255), "P")
+    ramp.putpalette([level for level in range(256) for _ in range(3)])
+    ramp.save(path)
+    np.testing.assert_array_equal(read_truth(path), np.eye(8))
+
+
+def test_masks_in_floating_point_and_in_32_bits_keep_their_shades(tmp_path: Path) -> None:
+    shades = np.linspace(0, 0.7, 48, dtype=np.float32).reshape(6, 8)
+    path = tmp_path / "mask.tif"
+    Image.fromarray(shades).save(path)
+    np.testing.assert_array_equal(read_truth(path), shades)
+    Image.fromarray(np.rint(shades * 65535).astype(np.int32)).save(path)
+    np.testing.assert_allclose(read_truth(path), shades, atol=1e-5)
+    Image.fromarray(shades * 255).save(path)
+    with pytest.raises(DataError, match="values beyond 1, its white"):
+        read_truth(path)
 
 
 def test_a_photo_is_turned_upright_before_its_mask_is_compared(tmp_path: Path) -> None:

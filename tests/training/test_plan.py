@@ -94,6 +94,8 @@ def test_the_plan_of_the_shipped_weights_can_be_read() -> None:
         ("grey = 0.5", "grey = 5.0", "grey"),
         ("share = 0.7", "share = 0", "share"),
         ("seen = [0.5, 1.2]", "seen = [2.0, 1.0]", "seen"),
+        ("seen = [0.5, 1.2]", "seen = [0.5]", "seen"),
+        ("seen = [0.5, 1.2]", 'seen = ["head", "toe"]', "seen"),
         ('name = "more"', 'name = "base"', "same name"),
         ("seed = 3", "seed =", "TOML"),
         ('"base", "more"]]', '"base", "mor"]]', "mor"),
@@ -108,6 +110,19 @@ def test_a_mistake_in_a_plan_is_named(tmp_path: Path, old: str, new: str, named:
 def test_a_plan_without_stages_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="stages"):
         read_plan(write(tmp_path / "plan.toml", "seed = 1"))
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('stages = ["base"]', "is no stage"),
+        ('[[stages]]\nname = "base"\nsources = ["ccp"]', "is no stage"),
+        ('networks = 5\n[[stages]]\nname = "base"', "list of lists"),
+    ],
+)
+def test_what_is_no_table_in_a_plan_is_named(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(OptionError, match=named):
+        read_plan(write(tmp_path / "plan.toml", text))
 
 
 def test_a_plan_becomes_weights_that_the_segmenter_loads(tmp_path: Path) -> None:
