@@ -209,6 +209,12 @@ def _seen(
     return visibility, means, coverage
 
 
+def _scene(photo: NDArray[np.uint8], matte: NDArray[np.float32]) -> tuple[Visibility, Scene]:
+    """The photo as light; what is around its lamps is known of the background alone."""
+    visibility, means, coverage = _seen(photo, matte, AROUND_SCALE, lambda top, bottom: to_light(photo[top:bottom]))
+    return visibility, Scene(photo, surroundings(push_pull(means, coverage, 0.0), min(matte.shape)))
+
+
 def _make_lens_plate(
     photo: NDArray[np.uint8],
     matte: NDArray[np.float32],
@@ -219,11 +225,10 @@ def _make_lens_plate(
 ) -> _Plate:
     """What a lens sees: the mean is taken of light, in which lamps are brighter than white."""
     width = matte.shape[1]
-    visibility, means, coverage = _seen(photo, matte, AROUND_SCALE, lambda top, bottom: to_light(photo[top:bottom]))
-    around = surroundings(push_pull(means, coverage, 0.0), min(matte.shape))
+    visibility, scene = _scene(photo, matte)
     scale = 1 if fill == "telea" else _lens_reduction(variance)
     if scale > 1:
-        rows_of = Scene(photo, around).rows if light is None else lambda top, bottom: light[top:bottom]
+        rows_of = scene.rows if light is None else lambda top, bottom: light[top:bottom]
         means, coverage = visible_means(photo, matte, visibility, scale, rows_of)
         filled = push_pull(means, coverage, float(LIGHT[round(NOTHING_VISIBLE)]))
         radius = aperture_radius(variance - _own_variance(scale)) / scale
@@ -234,11 +239,11 @@ def _make_lens_plate(
         means, coverage = visible_means(photo, matte, visibility, FINE_FILL_SCALE)
         coarse = _Plate(push_pull(means, coverage), FINE_FILL_SCALE, width)
         sharp = _fill_pixels(photo, matte, visibility, coarse)
-    scene = Scene(sharp, around)
+    filled_scene = Scene(sharp, scene.around)
 
     def rows(top: int, bottom: int) -> NDArray[np.float32]:
         if light is None:
-            return scene.rows(top, bottom)
+            return filled_scene.rows(top, bottom)
         seen = visibility.rows(matte, top, bottom)[..., None] > 0
         return np.where(seen, light[top:bottom], to_light(sharp[top:bottom]))
 
@@ -283,8 +288,7 @@ def scene_light(rgb: NDArray[Any], alpha: NDArray[Any], height: int, width: int)
         OptionError: An argument is of another type or size.
     """
     photo, matte = checked_pair(rgb, alpha)
-    _, means, coverage = _seen(photo, matte, AROUND_SCALE, lambda top, bottom: to_light(photo[top:bottom]))
-    scene = Scene(photo, surroundings(push_pull(means, coverage, 0.0), min(matte.shape)))
+    _, scene = _scene(photo, matte)
     scale = next((scale for scale in SCALES if len(photo) >= scale * height), 1)
     everything = Visibility(np.float32(1), 0)
     cells, _ = visible_means(photo, matte, everything, scale, scene.rows)
