@@ -162,7 +162,7 @@ CARDS: tuple[ModelCard, ...] = (
         mask_kind=MatteKind.ALPHA,
         adapter="arena.models.lite:LiteSegmenter",
         input_size=InputSize(multiple=32, minimum=32, maximum=1024),
-        presence_threshold=0.9,
+        presence_threshold=0.7,
         hair_prompt=True,
     ),
     ModelCard(
