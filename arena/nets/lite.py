@@ -227,7 +227,7 @@ class LiteNet(nn.Module):
 
 
 class LiteNets(nn.Module):
-    """One or several :class:`LiteNet`: trained apart, they make different mistakes, and their mean makes fewer.
+    """One or several :class:`LiteNet`: trained apart or on from each other, they err apart, and their mean errs less.
 
     Lakshminarayanan et al., "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles", NeurIPS 2017.
     """
