@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from arena.catalog import get_card
 from arena.comparison import as_arena_error, distinct_names
-from arena.errors import ArenaError, OptionError
+from arena.errors import ArenaError, OptionError, PhotoError
 from arena.photo import Photo
 from arena.remback.remover import MODEL
 
@@ -102,11 +102,17 @@ class Origins:
         """Note that a cut-out was made.
 
         Raises:
-            OSError: It cannot be written down.
+            PhotoError: It cannot be written down.
         """
-        if self._photos.get(name) != _digest(photo):
+        if self._photos.get(name) == _digest(photo):
+            return
+        try:
             with self._file.open("a", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(f"{_digest(photo)} {name}\n")
+        except OSError as error:
+            raise PhotoError(
+                f"{self._file} cannot be written: {error.strerror or error}.", "Free some space, then run it again."
+            ) from error
 
 
 def _digest(photo: Path) -> str:

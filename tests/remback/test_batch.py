@@ -63,6 +63,13 @@ def test_a_photo_of_the_same_name_is_not_taken_for_done(album: Path, tmp_path: P
     assert str(tmp_path) not in (out / ".remback").read_text()
 
 
+def test_a_folder_that_cannot_remember_is_named(album: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / ".remback").mkdir(parents=True)
+    (outcome,) = remove_all(plan([album / "ann.png"], tmp_path / "out"), BackgroundRemover)
+    assert isinstance(outcome.error, PhotoError)
+    assert ".remback cannot be written" in outcome.error.problem
+
+
 def test_a_folder_does_not_feed_on_its_own_cut_outs(album: Path) -> None:
     (album / "broken.jpg").unlink()
     (album / "hills.png").unlink()
