@@ -67,7 +67,9 @@ def evaluate(
         bool, typer.Option("--as-mattes", help="Gradient and connectivity of truths of nothing but 0 and 1, too.")
     ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the drawing and of the intervals.")] = 0,
-    worst: Annotated[int, typer.Option("--worst", metavar="N", help="Pictures on the sheet; 0 for none.")] = 8,
+    worst: Annotated[
+        int, typer.Option("--worst", metavar="N", help="Pictures on the sheet, up to 100; 0 for none.")
+    ] = 8,
     device: DeviceOption = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Score again what DIR has, for instance after a change of the program.")
