@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from arena.ui.assets import ICON
+from arena.ui.assets import ICON, RESULTS_STYLE
 from arena.ui.pages import compare, draw, replace
 
 st.set_page_config(page_title="Portrait Blur Arena", page_icon=ICON, layout="wide")
+st.html(RESULTS_STYLE)
 
 st.navigation(
     [

@@ -111,6 +111,8 @@ class Photo:
     """The file's EXIF block with its orientation reset; empty if it has none."""
     digest: str = field(default="", repr=False)
     """Identifies the contents: two photos of the same digest are the same picture."""
+    path: Path | None = field(default=None, repr=False)
+    """The file it was read from, if it was one."""
 
     @classmethod
     def open(
@@ -160,7 +162,8 @@ class Photo:
                 "Copy it again from where it came from, or save it anew in another program.",
             ) from error
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-        return cls(rgb=rgb, name=Path(filename).stem or "photo", rgba=rgba, exif=exif, digest=digest)
+        path = Path(source) if isinstance(source, (str, os.PathLike)) else None
+        return cls(rgb=rgb, name=Path(filename).stem or "photo", rgba=rgba, exif=exif, digest=digest, path=path)
 
     @classmethod
     def from_array(cls, pixels: Pixels, name: str = "photo") -> Photo:

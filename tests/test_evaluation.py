@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from arena.catalog import get_card
+from arena.comparison import Event, Stage
 from arena.errors import DeviceError, ModelUnavailableError, OptionError, PhotoError, UnknownModelError
 from arena.evaluation import contenders, evaluate, face_box
 from arena.evaluation.contenders import Boxes, Contender
@@ -322,6 +323,19 @@ def test_the_sheet_shows_the_worst_pictures_of_the_first_model_first(data: Path,
     assert [np.count_nonzero(row(line, 1)[:, 0] > 128) for line in (0, 1)] == pytest.approx([25, 80], abs=2)
     tints = [row(0, column) for column in (2, 3)]
     assert [np.count_nonzero(tint[:, 1] - tint[:, 0] > 40) for tint in tints] == pytest.approx([50, 40], abs=3)
+
+
+def test_the_sheet_goes_without_a_picture_that_was_deleted_meanwhile(data: Path, tmp_path: Path) -> None:
+    def delete(event: Event) -> None:
+        if event.stage is Stage.DONE:
+            (data / "photos" / "b.png").unlink()
+
+    report = judge(data, "stripe-50", out=tmp_path, worst=2, on_event=delete)
+    assert report.worst(2) == ("b.png", "c.png")
+    sheet = Photo.open(tmp_path / "worst.jpg").rgb
+    # The lost one takes a title and a strip of paper.
+    second = sheet[4 * TEXT + GAP :]
+    assert second[2 * TEXT + HEIGHT // 2, GAP : GAP + WIDTH].mean() == pytest.approx(80, abs=2)
 
 
 def test_no_sheet_is_left_over_from_another_run(data: Path, tmp_path: Path) -> None:

@@ -121,13 +121,15 @@ def _make(
     prompts: dict[str, dict[str, Any]],
     quality: int,
 ) -> None:
-    from arena.photo import format_of, save  # noqa: PLC0415 - --help does not wait for Pillow
+    from arena.photo import Photo, format_of, save  # noqa: PLC0415 - --help does not wait for Pillow
     from arena.render import render_finish  # noqa: PLC0415 - nor for OpenCV
 
     source, output = expanded(source), expanded(output)
     format_of(output, transparent=finish.is_transparent)
-    if output.exists() and source.exists() and output.samefile(source):
-        raise OptionError(f"The photo {source} would be overwritten.", "Choose another name for the result.")
+    backdrop = finish.background.path if isinstance(finish.background, Photo) else None
+    for what, path in (("photo", source), ("background", backdrop)):
+        if path is not None and output.exists() and path.exists() and output.samefile(path):
+            raise OptionError(f"The {what} {path} would be overwritten.", "Choose another name for the result.")
     photo, matte = _segment(source, model, device, prompts)
     save(output, render_finish(photo, matte, finish), quality=quality, exif=photo.exif)
     _report(output, matte)

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from arena.compose import mask_overlay
+from arena.errors import ArenaError
 from arena.evaluation.journal import SIDE
 from arena.evaluation.scores import RANKING
 from arena.photo import fit_within
@@ -46,11 +47,18 @@ def draw_sheet(
         small_matte: Gives the matte of a model and a picture, uint8, of a size of its own.
 
     Returns:
-        uint8, H x W x 3: the photo, the truth, and the photo with each model's mask on it, with its score above.
+        uint8, H x W x 3: the photo, the truth, and the photo with each model's mask on it, with its score above. Of a
+        picture that cannot be read any more there is only the name.
     """
     lines = []
     for name in pictures:
-        case = open_case(name)
+        try:
+            case = open_case(name)
+        except ArenaError:
+            # It was there when it was scored: the others are worth their sheet all the same.
+            blank = np.full((2 * TEXT, SIDE, 3), PAPER, np.uint8)
+            lines.append(_line([(f"{name}: gone", blank), *[("", blank)] * (1 + len(report.models))]))
+            continue
         small = fit_within(case.photo.rgb, SIDE)
         cells = [(name, small), ("truth", np.dstack([_levels(case.truth, small)] * 3))]
         for model in report.models:

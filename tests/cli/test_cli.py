@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -128,7 +129,8 @@ def test_cutout_is_transparent(picture: Path, tmp_path: Path) -> None:
         (("blur", "PHOTO", "-o", "out.png", "-m", "disc", "--prompt", "cat"), "takes a text"),
         (("compare", "EMPTY", "-o", "out", "-m", "disc"), "no picture in"),
         (("fetch",), "not clear what to fetch"),
-        (("blur", "PHOTO", "-o", "PHOTO", "-m", "disc"), "would be overwritten"),
+        (("blur", "PHOTO", "-o", "PHOTO", "-m", "disc"), "The photo"),
+        (("replace", "PHOTO", "-b", "BEACH", "-o", "BEACH", "-m", "disc"), "The background"),
         (("models", "nosuch*"), "There is no model 'nosuch*'"),
         (("evaluate", "nowhere", "-m", "disc"), "There is no nowhere"),
         (("fetch", "disc", "--all"), "not clear what to fetch"),
@@ -141,7 +143,8 @@ def test_wrong_usage_is_explained_and_exits_with_two(
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nothing").mkdir()
-    places = {"PHOTO": str(picture), "EMPTY": str(tmp_path / "nothing")}
+    shutil.copy(picture, tmp_path / "beach.png")
+    places = {"PHOTO": str(picture), "EMPTY": str(tmp_path / "nothing"), "BEACH": str(tmp_path / "beach.png")}
     monkeypatch.setattr(sys, "argv", ["arena", *(places.get(str(word), str(word)) for word in words)])
     errors: list[str] = []
     monkeypatch.setattr("arena.cli.console.err.print", lambda text, **style: errors.append(str(text)))

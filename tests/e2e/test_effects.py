@@ -115,6 +115,22 @@ def places(page: Page, *alts: str) -> list[dict[str, float]]:
     return found
 
 
+def watch_layout(page: Page) -> None:
+    """From now on, note how the pictures of results are laid out in every frame that shows some."""
+    page.evaluate(
+        """() => {
+            window.layouts = new Set();
+            const look = () => {
+                for (const picture of document.querySelectorAll('[class*="st-key-result_column"] img'))
+                    window.layouts.add(
+                        getComputedStyle(picture.closest('[class*="st-key-results_grid"]')).display);
+                requestAnimationFrame(look);
+            };
+            look();
+        }"""
+    )
+
+
 def is_colour(area: NDArray[np.int_], colour: tuple[int, int, int]) -> bool:
     return bool(np.abs(area - np.asarray(colour)).max() <= SLACK)
 
@@ -273,8 +289,11 @@ def test_a_background_is_replaced_on_the_page_for_it(
         settle(page)
         page.locator("input[type=file]").last.set_input_files(str(two_colours))
         expect(page.get_by_text("400 x 200 px")).to_be_visible(timeout=BUSY_MACHINE)
+        watch_layout(page)
         run.click()
         shown = pixels(page, REPLACED)
+        # Nothing jumps: the first frame with a picture already has its columns.
+        assert page.evaluate("() => [...window.layouts]") == ["grid"]
         assert is_colour(shown[:40, :40], RED)
         assert is_colour(shown[-40:, -40:], BLUE)
         mask = pixels(page, MASK)

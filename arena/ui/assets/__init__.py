@@ -1,4 +1,4 @@
-"""What the page brings of its own: its picture, and the script and style of the canvas."""
+"""What the page brings of its own: its picture, the layout of results, and the script and style of the canvas."""
 
 from pathlib import Path
 
@@ -9,3 +9,6 @@ ICON = _FOLDER / "icon.png"
 
 CANVAS_SCRIPT = _FOLDER / "canvas.js"
 CANVAS_STYLE = _FOLDER / "canvas.css"
+
+# Styles the pictures of results; it has to be on the page before they are, or they jump.
+RESULTS_STYLE = _FOLDER / "results.css"

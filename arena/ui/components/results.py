@@ -32,13 +32,6 @@ if TYPE_CHECKING:
     from arena.ui.state import Workspace
 
 BY_SELECTION, BY_TIME = "As listed", "Fastest first"
-LEAST_COLUMN = 260
-"""Pixels below which a column wraps to the next row."""
-WIDEST_COLUMN = 640
-"""Pixels above which a lone column would push its second picture off the screen."""
-
-HIGHEST_PICTURE = 1400
-"""Pixels above which a picture, taller than any portrait, would be nothing but scrolling."""
 
 EFFECT_ALTS = {Effect.BLUR: "blurred", Effect.REPLACE: "with a new background", Effect.CUTOUT: "cut out"}
 """What the second picture shows, for those who do not see it."""
@@ -48,21 +41,6 @@ DOWNLOAD_WORDS = {
     Effect.REPLACE: "Download photo with new background",
     Effect.CUTOUT: "Download cut-out",
 }
-
-
-def style_sheet() -> None:
-    """Lay the result grids out: as many columns as fit, none narrower than a face can be judged in."""
-    st.html(
-        f"""<style>
-        [class*="st-key-{Key.GRID}"] {{
-            display: grid !important;
-            grid-template-columns: repeat(auto-fit, minmax(min({LEAST_COLUMN}px, 100%), 1fr));
-            align-items: start;
-        }}
-        [class*="st-key-{Key.COLUMN}"] {{ max-width: {WIDEST_COLUMN}px; }}
-        [class*="st-key-{Key.COLUMN}"] img {{ width: 100%; max-height: {HIGHEST_PICTURE}px; object-fit: contain; }}
-        </style>"""
-    )
 
 
 def show_results(space: Workspace, photos: Sequence[Photo], found: Sequence[tuple[ResultKey, Result]]) -> None:

@@ -47,7 +47,6 @@ def page() -> None:
 @st.fragment
 def _results(space: Workspace, photos: Sequence[Photo], shown: Sequence[tuple[ResultKey, Result]]) -> None:
     # OpenCV is not needed for the first paint.
-    from arena.ui.components.results import show_results, style_sheet  # noqa: PLC0415
+    from arena.ui.components.results import show_results  # noqa: PLC0415
 
-    style_sheet()
     show_results(space, photos, shown)

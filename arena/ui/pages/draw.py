@@ -137,9 +137,8 @@ def _result(space: Workspace, key: ResultKey, result: Result) -> None:
     from arena.finish import Effect  # noqa: PLC0415
     from arena.ui.components.effect import effect_bar  # noqa: PLC0415
     from arena.ui.components.refinement import refinement  # noqa: PLC0415
-    from arena.ui.components.results import show_pair, style_sheet  # noqa: PLC0415
+    from arena.ui.components.results import show_pair  # noqa: PLC0415
 
-    style_sheet()
     finish = effect_bar(space, (Effect.BLUR, Effect.REPLACE, Effect.CUTOUT), least_kernel=1)
     options, colours = refinement(space.name)
     show_pair(space, key, result, dataclasses.replace(finish, refine=options, colours=colours))

@@ -56,9 +56,8 @@ def _result(space: Workspace, key: ResultKey, result: Result, scenery: Scenery) 
     from arena.finish import Effect  # noqa: PLC0415 - see above
     from arena.ui.components.effect import effect_bar  # noqa: PLC0415 - see above
     from arena.ui.components.refinement import AS_IS, refinement  # noqa: PLC0415 - see above
-    from arena.ui.components.results import show_pair, style_sheet  # noqa: PLC0415 - see above
+    from arena.ui.components.results import show_pair  # noqa: PLC0415 - see above
 
-    style_sheet()
     finish = effect_bar(space, (Effect.REPLACE, Effect.BLUR), scenery, least_kernel=1)
     # Soft mattes lose by what makes coarse outlines better, so each family of models has its own settings.
     family = get_card(result.model).family
