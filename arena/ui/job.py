@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from dataclasses import dataclass
@@ -127,6 +128,8 @@ class Job:
         finally:
             # A page keeps its last run, which need not keep the photos.
             self._orders = []
+            # Once a run, for Streamlit would do it after each rerun (see .streamlit/config.toml).
+            gc.collect()
 
     def _work(self) -> None:
         for order in self._orders:
