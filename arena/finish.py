@@ -71,6 +71,9 @@ class Finish:
     """Size of the Gaussian kernel that blurs the photo's own background, odd, 1 (none) to 255."""
     bokeh: Bokeh = "gaussian"
     """What every blur makes of a point of light: ``"gaussian"``, or as a lens has it ``"disc"`` or ``"hexagon"``."""
+    ground: bool = False
+    """Leave the ground sharp at the subject's feet and blur it the more the farther it is from them, as lenses do;
+    where the feet are not in the picture, everything is blurred alike. Of the blur of the photo's own background."""
     refine: RefineOptions = field(default_factory=RefineOptions)
     """What is done to the matte before."""
     colours: OwnColours = "auto"
@@ -121,8 +124,9 @@ class Finish:
             raise OptionError(f"subject must be a Placement, but is {self.subject!r}.")
         for name in ("harmonise", "light_wrap"):
             object.__setattr__(self, name, checked_share(name, getattr(self, name)))
-        if not isinstance(self.linear, bool):
-            raise OptionError(f"linear must be true or false, but is {self.linear!r}.")
+        for name in ("ground", "linear"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(f"{name} must be true or false, but is {getattr(self, name)!r}.")
 
     @property
     def has_background(self) -> bool:
@@ -399,7 +403,7 @@ def renamed(error: OptionError, name: str, given: str) -> OptionError:
     return OptionError(f"{given}: {error.problem}", error.remedy, error.details)
 
 
-_AT_THE_TOP = ("effect", "kernel", "bokeh", "colours")
+_AT_THE_TOP = ("effect", "kernel", "bokeh", "ground", "colours")
 """Fields of :class:`Finish` that no table holds."""
 
 _OF_BACKGROUND = {

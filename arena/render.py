@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from arena.catalog import get_card
-from arena.compose import Gradient, Plain, Transparent, blur_background, cutout, mask_overlay, replace_background
+from arena.compose import (
+    Gradient,
+    Plain,
+    Transparent,
+    blur_background,
+    cutout,
+    ground_blur,
+    mask_overlay,
+    replace_background,
+)
 from arena.errors import OptionError, UnknownModelError
 from arena.finish import Effect, Finish, finish_to_mapping, read_backdrop
 from arena.matte import MatteKind
@@ -133,7 +142,10 @@ def apply_effect(front: Pixels, rgb: Pixels, alpha: Alpha, finish: Finish, light
     """
     match finish.effect:
         case Effect.BLUR:
-            return blur_background(rgb, alpha, finish.kernel, foreground=front, bokeh=finish.bokeh, light=light)
+            amount = ground_blur(alpha) if finish.ground else None
+            return blur_background(
+                rgb, alpha, finish.kernel, foreground=front, bokeh=finish.bokeh, light=light, amount=amount
+            )
         case Effect.CUTOUT:
             return cutout(front, alpha)
         case Effect.REPLACE:

@@ -36,6 +36,7 @@ EVERYTHING = Finish(
     Effect.REPLACE,
     kernel=31,
     bokeh="hexagon",
+    ground=True,
     refine=RefineOptions(components=1, grow=-0.5),
     colours="multilevel",
     background=Gradient(((1, 2, 3), (255, 0, 128)), angle=33.5),
@@ -82,6 +83,7 @@ def beach(tmp_path: Path) -> Path:
         ("harmonise", 1.1, "harmonise must be a number from 0 to 1"),
         ("light_wrap", "1", "light_wrap must be a number from 0 to 1"),
         ("light_wrap", float("nan"), "light_wrap must be a number from 0 to 1"),
+        ("ground", "yes", "ground must be true or false"),
         ("linear", 1, "linear must be true or false"),
     ],
 )

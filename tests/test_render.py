@@ -21,6 +21,7 @@ from arena.compose import (
     blur_background,
     blur_plate,
     composite,
+    ground_blur,
     mask_overlay,
     replace_background,
 )
@@ -115,6 +116,23 @@ def test_the_blur_of_a_lens_is_the_compositors(photo: Photo, matte: Matte) -> No
     own = estimate_foreground(photo.rgb, matte.alpha)
     expected = blur_background(photo.rgb, matte.alpha, 31, foreground=own, bokeh="hexagon")
     np.testing.assert_array_equal(render_blur(photo, matte, 31, Finish(bokeh="hexagon")), expected)
+
+
+def test_the_ground_is_the_compositors(photo: Photo) -> None:
+    alpha = np.zeros(photo.rgb.shape[:2], np.float32)
+    alpha[10:70, 50:80] = 1
+    standing = Matte(alpha, MatteKind.ALPHA, "disc", 0.1, "cpu")
+    own = estimate_foreground(photo.rgb, alpha)
+    expected = blur_background(photo.rgb, alpha, 31, foreground=own, amount=ground_blur(alpha))
+    out = render_blur(photo, standing, 31, Finish(ground=True))
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(out[70, :50], photo.rgb[70, :50])
+    assert (out != render_blur(photo, standing, 31)).any()
+    # Without feet it is the blur that it always was.
+    alpha[70:, 50:80] = 1
+    np.testing.assert_array_equal(
+        render_blur(photo, standing, 31, Finish(ground=True)), render_blur(photo, standing, 31)
+    )
 
 
 def test_a_replacement_is_the_compositors(photo: Photo, matte: Matte) -> None:

@@ -22,8 +22,8 @@ OwnColours = Literal["auto", "fast", "multilevel", "off"]
 Bokeh = Literal["gaussian", "disc", "hexagon"]
 Fit = Literal["cover", "contain", "stretch", "tile"]
 
-NOT_LINEAR = "--no-linear"
-"""A flag of its own: help has a whole column for the second half of ``--linear/--no-linear``."""
+NOT_LINEAR, NOT_GROUND = "--no-linear", "--no-ground"
+"""Flags of their own: help has a whole column for the second half of ``--linear/--no-linear``."""
 
 ConfigOption = Annotated[
     Path | None,
@@ -52,6 +52,12 @@ class BlurFlags(FlagGroup):
             "PIXELS",
             short="-k",
         ),
+    ] = None
+    ground: Annotated[
+        bool | None, Flag("--ground", "ground", "Leave the ground sharp at the feet and blur it with its distance.")
+    ] = None
+    alike: Annotated[
+        bool | None, Flag(NOT_GROUND, "ground", "Blur all of the background alike although the file says ground.")
     ] = None
 
 
@@ -245,7 +251,7 @@ def read_finish(effect: str, config: Path | None, *groups: FlagGroup) -> Finish:
 
 def _plain(flag: Flag, value: Any) -> Any:
     """A value as an option file has it."""
-    if flag.name == NOT_LINEAR:
+    if flag.name in {NOT_LINEAR, NOT_GROUND}:
         return False
     if flag.key != "background.anchor" or "," not in value:
         return value

@@ -17,6 +17,7 @@ from arena.compose.bokeh import BOKEHS, Bokeh
 from arena.compose.composite import composite
 from arena.compose.cutout import cutout
 from arena.compose.fit import ANCHORS, FITS, Anchor, Fit, fit_background
+from arena.compose.ground import ground_blur
 from arena.compose.harmonise import harmonise_colours
 from arena.compose.light import composite_linear
 from arena.compose.lightwrap import wrap_light
@@ -49,6 +50,7 @@ __all__ = [
     "composite_linear",
     "cutout",
     "fit_background",
+    "ground_blur",
     "harmonise_colours",
     "mask_overlay",
     "parse_background",

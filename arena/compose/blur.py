@@ -11,7 +11,8 @@ import numpy as np
 
 from arena.checks import LARGEST_KERNEL, checked_kernel, checked_pair, checked_rgb, checked_whole, described
 from arena.compose._cells import enlarged_rows
-from arena.compose._strips import for_each_strip
+from arena.compose._layers import Layers, Part, rows_in_need
+from arena.compose._strips import STRIP_ROWS, for_each_strip
 from arena.compose.bokeh import (
     AROUND_SCALE,
     Scene,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from arena.compose._layers import Rows
     from arena.compose.bokeh import Bokeh
 
     RowsOf = Callable[[int, int], NDArray[np.float32]]
@@ -53,6 +55,9 @@ LEAST_RADIUS = {16: 160.0, 8: 80.0, 4: 40.0, 2: 12.0}
 """Radius of an aperture in pixels, for each scale, from which its plate can be kept reduced: its rim is then soft by a
 tenth of it, or by two pixels."""
 
+REACH_SIGMAS = 3.0
+"""How far around the rows that are seen of a plate its background is looked at, in standard deviations of the blur."""
+
 FINE_FILL_SCALE = 4
 """Cell of the fill for kernels so small that the blur itself runs at full size."""
 
@@ -67,6 +72,7 @@ def blur_background(
     foreground: NDArray[Any] | None = None,
     bokeh: Bokeh = "gaussian",
     light: NDArray[Any] | None = None,
+    amount: NDArray[Any] | None = None,
 ) -> NDArray[np.uint8]:
     """Blur what is behind the subject and leave the subject sharp.
 
@@ -87,10 +93,13 @@ def blur_background(
             as those passes of that kernel are, in linear light, bright points brightened. See ``arena.compose.bokeh``.
         light: The light of the scene as ``scene_light`` gives it, of a larger version of this photo; for lenses alone.
             None takes this photo's.
+        amount: How much of the blur each pixel of the background gets, H x W or, row by row, H x 1, float32 in [0, 1]:
+            0 is sharp, 0.5 a blur half as wide, 1 all of it. ``arena.compose.ground_blur`` makes one of a matte; a
+            depth map can be made into one, too. None blurs everything alike.
 
     Returns:
-        H x W x 3, uint8: exactly the foreground where alpha is 1, exactly the blurred plate where it is 0; a copy of
-        the photo for kernel 1.
+        H x W x 3, uint8: exactly the foreground where alpha is 1, exactly the blurred plate where it is 0; exactly the
+        photo where ``amount`` is 0, and a copy of it for kernel 1.
 
     Raises:
         OptionError: An argument is of another type, size or range.
@@ -103,8 +112,11 @@ def blur_background(
     _checked_fill(fill), checked_bokeh(bokeh)
     if size == 1:
         return photo.copy()
-    plate = _plate(photo, matte, size, repeats, fill, bokeh, _checked_light(light, photo))
-    return composite_rows(front, matte, plate.rows)
+    scene = _checked_light(light, photo)
+    if amount is None:
+        plate: Rows = _plate(photo, matte, size, repeats, fill, bokeh, scene)
+        return composite_rows(front, matte, plate.rows)
+    return _blur_by_amount(photo, matte, front, size, repeats, fill, bokeh, scene, _checked_amount(amount, photo))
 
 
 def blur_plate(
@@ -181,6 +193,41 @@ def _plate(
     if bokeh == "gaussian" or kernel == 1:
         return _make_plate(photo, matte, kernel, passes, fill)
     return _make_lens_plate(photo, matte, passes * _kernel_variance(kernel), fill, bokeh, light)
+
+
+def _blur_by_amount(
+    photo: NDArray[np.uint8],
+    matte: NDArray[np.float32],
+    front: NDArray[np.uint8],
+    kernel: int,
+    passes: int,
+    fill: Fill,
+    bokeh: Bokeh,
+    light: NDArray[np.float32] | None,
+    amount: NDArray[np.float32],
+) -> NDArray[np.uint8]:
+    """The subject over plates of rising blur, each made only where it is seen; the photo itself where there is none."""
+    kernels = sorted({2 * round((kernel - 1) / 2**halvings / 2) + 1 for halvings in range(8)} - {1})
+    widths = np.sqrt([_kernel_variance(size) for size in (1, *kernels)])
+    # 0 is the photo, 1 the plate of the smallest kernel.
+    places = np.interp(amount, widths / widths[-1], np.arange(len(widths))).astype(np.float32)
+    height, width = matte.shape
+    plates: list[Rows] = []
+    for number, size in enumerate(kernels, start=1):
+        needed = rows_in_need(places, number)
+        if needed is None:
+            plates.append(Part(None, 0, 0, width))
+            continue
+        reach = math.ceil(REACH_SIGMAS * math.sqrt(passes) * widths[number])
+        first = max(0, needed[0] - reach) // STRIP_ROWS * STRIP_ROWS
+        last = min(height, needed[1] + reach)
+        part = slice(first, last)
+        plate = _plate(photo[part], matte[part], size, passes, fill, bokeh, None if light is None else light[part])
+        plates.append(Part(plate, first, last, width))
+    layers = Layers(plates, np.maximum(places - 1, 0))
+    blurred = composite_rows(front, matte, layers.rows)
+    share = np.ascontiguousarray(np.broadcast_to(np.minimum(places, 1), matte.shape))
+    return composite_rows(blurred, share, lambda top, bottom: photo[top:bottom])
 
 
 def _make_plate(photo: NDArray[np.uint8], matte: NDArray[np.float32], kernel: int, passes: int, fill: Fill) -> _Plate:
@@ -306,6 +353,21 @@ def _checked_light(light: NDArray[Any] | None, photo: NDArray[np.uint8]) -> NDAr
     if light is not None and (light.dtype != np.float32 or light.shape != photo.shape):
         raise OptionError(f"light must be a float32 array of {photo.shape}, but is {described(light)}.")
     return light
+
+
+def _checked_amount(amount: NDArray[Any], photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+    height, width = photo.shape[:2]
+    if (
+        not isinstance(amount, np.ndarray)
+        or amount.dtype != np.float32
+        or amount.shape not in ((height, width), (height, 1))
+    ):
+        raise OptionError(
+            f"amount must be a float32 array of {(height, width)} or {(height, 1)}, but is {described(amount)}."
+        )
+    if not (amount.min() >= 0 and amount.max() <= 1):
+        raise OptionError(f"amount must lie in [0, 1], but reaches from {amount.min():g} to {amount.max():g}.")
+    return amount
 
 
 def _kernel_variance(kernel: int) -> float:

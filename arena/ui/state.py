@@ -64,6 +64,7 @@ class Key(StrEnum):
     EFFECT = "effect"
     KERNEL = "kernel"
     BOKEH = "bokeh"
+    GROUND = "ground"
     BACKDROP = "backdrop"
     """Prefix, as all that follow here: one control of the new background a page."""
     BACKDROP_COLOUR = "backdrop_colour"

@@ -291,6 +291,26 @@ def test_linear_light_changes_mixed_pixels_alone(portrait: Path, tmp_path: Path)
     np.testing.assert_array_equal(replaced(portrait, "-b", "white", "-c", config, "--no-linear"), plain)
 
 
+def test_the_ground_is_sharp_at_the_feet(portrait: Path, tmp_path: Path) -> None:
+    config = tmp_path / "ground.toml"
+    config.write_text("ground = true\n")
+
+    def blurred(*words: object) -> NDArray[np.int_]:
+        out = tmp_path / "out.png"
+        result = arena("blur", portrait, "-o", out, "-m", "soft", "-k", 15, *words)
+        assert result.exit_code == 0, result.output
+        return Photo.open(out).rgb.astype(int)
+
+    alike, ground = blurred(), blurred("--ground")
+    photo = Photo.open(portrait).rgb
+    # The disc's lower end is at about row 74.
+    np.testing.assert_array_equal(ground[74, :20], photo[74, :20])
+    assert np.abs(alike[74, :20] - photo[74, :20]).max() > 20
+    np.testing.assert_array_equal(ground[:30], alike[:30])
+    np.testing.assert_array_equal(blurred("-c", config), ground)
+    np.testing.assert_array_equal(blurred("-c", config, "--no-ground"), alike)
+
+
 def test_the_subject_moves_and_shrinks(portrait: Path) -> None:
     def box(*words: object) -> tuple[float, float, int]:
         rows, columns = np.nonzero((replaced(portrait, "-b", "#010203", *words) != (1, 2, 3)).any(axis=-1))

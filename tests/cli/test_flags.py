@@ -119,7 +119,7 @@ def test_help_names_the_librarys_choices_and_defaults() -> None:
 
 
 def test_every_flag_has_a_key_that_an_option_file_knows() -> None:
-    known = {"kernel", "bokeh", "colours", "refine.preset"}
+    known = {"kernel", "bokeh", "ground", "colours", "refine.preset"}
     known |= {f"refine.{field.name}" for field in dataclasses.fields(RefineOptions)}
     known |= {f"subject.{field.name}" for field in dataclasses.fields(Placement)}
     known |= {f"background.{name}" for name in ("source", "fit", "anchor", "scale", "fill", "kernel")}
@@ -128,4 +128,4 @@ def test_every_flag_has_a_key_that_an_option_file_knows() -> None:
     assert set(keys) <= known
     names = [flag.name for flag in flags()]
     assert len(set(names)) == len(names)
-    assert sorted(key for key in keys if keys.count(key) > 1) == ["background.linear"] * 2
+    assert sorted(key for key in keys if keys.count(key) > 1) == ["background.linear"] * 2 + ["ground"] * 2

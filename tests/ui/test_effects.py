@@ -141,6 +141,18 @@ def test_the_bokeh_reaches_every_blur(page: AppTest) -> None:
     assert not page.exception
 
 
+def test_the_ground_can_stay_sharp(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    assert not shown(page).ground
+    page.toggle(key=Key.GROUND.of(COMPARE)).set_value(True).run()
+    assert shown(page).ground
+    choose(page, Key.EFFECT, "cutout")
+    assert not [toggle for toggle in page.toggle if toggle.label == "Sharp ground"]
+    choose(page, Key.EFFECT, "blur")
+    assert shown(page).ground
+    assert not page.exception
+
+
 def test_what_is_shown_is_what_is_exported(page: AppTest) -> None:
     run_on_sample(page, "disc")
     choose(page, Key.EFFECT, "replace")

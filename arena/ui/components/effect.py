@@ -72,7 +72,8 @@ def effect_bar(
             )
         )
         if effect is Effect.BLUR:
-            return Finish(kernel=_blur_slider(space.name, least_kernel), bokeh=_bokeh(space.name))
+            kernel = _blur_slider(space.name, least_kernel)
+            return Finish(kernel=kernel, bokeh=_bokeh(space.name), ground=_ground(space.name))
         if effect is Effect.CUTOUT:
             st.caption("The squares stand for transparency. Files are PNG, which keeps it.")
             return Finish(effect)
@@ -108,6 +109,16 @@ def _bokeh(page: str, *, disabled: bool = False) -> Bokeh:
         disabled=disabled,
         help="What the blur makes of a point of light. Soft is a Gaussian; round and hexagonal spread light evenly, as "
         "lenses do, and let lamps and reflections shine.",
+    )
+
+
+def _ground(page: str) -> bool:
+    return st.toggle(
+        "Sharp ground",
+        key=Key.GROUND.of(page),
+        persist_state="session",
+        help="Leaves the ground sharp at the feet and blurs it with its distance, as lenses do. Where the feet are not "
+        "in the picture, everything is blurred alike.",
     )
 
 
