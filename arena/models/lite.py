@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from arena.devices import Stopwatch
+from arena.faces import detect_faces
 from arena.models.base import Prediction
 from arena.models.hair import SIDE as EDGE_SIDE
 from arena.models.hair import default_refiner, enlarge
@@ -83,6 +84,11 @@ cup of coffee has 0.74, a horse 0.76, a cat 0.83."""
 DOUBT_OF_SMALL = 2.2
 """The same of somebody smaller: coins have 3.3, the moon 5.6."""
 
+FACE_SIDE = 640
+"""Longest side in pixels at which a face is looked for where there is doubt."""
+FACE_SCORE = 0.9
+"""How sure the detector is of a face that takes the doubt away."""
+
 
 class LiteSegmenter(TorchSegmenter):
     """The networks in the box, their second look, and their edge."""
@@ -147,6 +153,8 @@ class LiteSegmenter(TorchSegmenter):
             return refined
 
         alpha, peak = segment_lite(photo.rgb, look, strands if hair else along_colours)
+        if peak <= self.card.presence_threshold:
+            peak = max(peak, face_on(alpha, photo.rgb))
         return Prediction(alpha, seconds, self._notes, peak=peak)
 
 
@@ -221,6 +229,31 @@ def presence(alpha: FloatArray) -> float:
     away = np.asarray(cv2.dilate(inside, near)) == np.asarray(cv2.erode(inside, near))
     doubtful = int(((alpha > 0.05) & (alpha < 0.95) & away).sum())
     return peak * count / (count + doubtful) if doubtful > most * count else peak
+
+
+def face_on(alpha: FloatArray, rgb: Pixels) -> float:
+    """A second opinion on whether anybody is there: whoever shows a face is nobody's doubt.
+
+    Args:
+        alpha: float32, H x W, 0 to 1: what was found.
+        rgb: uint8, H x W x 3, sRGB.
+
+    Returns:
+        Score of the surest face most of which was found, 0 to 1; 0 if there is none above ``FACE_SCORE``.
+    """
+    if float(alpha.max()) <= 0.5:
+        return 0.0
+    height, width = alpha.shape
+    scale = min(1.0, FACE_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small, found = (np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA)) for part in (rgb, alpha))
+    best = 0.0
+    for face in detect_faces(small.astype(np.uint8), min_score=FACE_SCORE):
+        left, top, right, bottom = (round(float(edge)) for edge in face.box)
+        inside = found[top : bottom + 1, left : right + 1]
+        if inside.mean() > 0.5:
+            best = max(best, face.score)
+    return best
 
 
 def alpha_of(rgb: Pixels, network: Callable[[Tensor, int], Tensor]) -> FloatArray:

@@ -9,12 +9,14 @@ import torch
 from arena.catalog import get_card
 from arena.devices import resolve_device
 from arena.errors import CheckpointError
+from arena.models import lite
 from arena.models.lite import (
     LONGEST,
     LOOKS,
     WEIGHTS,
     LiteSegmenter,
     along_strands,
+    face_on,
     presence,
     segment_lite,
     surroundings,
@@ -110,6 +112,31 @@ def test_somebody_large_who_is_mostly_doubt_is_nobody() -> None:
     assert presence(small) == 1
     spot = np.maximum(scene(100, 100, (50, 50), 10), np.float32(0.4) * scene(100, 100, (50, 50), 35))
     assert presence(spot) < 0.9
+
+
+def test_a_face_on_what_was_found_says_that_somebody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = Photo.open(get_sample("astronaut").path)
+    # Her face is in the middle of the upper part.
+    on_it, beside = scene(512, 512, (150, 225), 120), scene(512, 512, (380, 380), 110)
+    assert face_on(on_it, photo.rgb) > 0.9
+    assert face_on(beside, photo.rgb) == 0
+    large = np.kron(on_it, np.ones((4, 4), np.float32)), photo.rgb.repeat(4, 0).repeat(4, 1)
+    assert face_on(*large) > 0.9
+    # Where nothing was found nobody is asked, which takes time.
+    monkeypatch.setattr(lite, "detect_faces", None)
+    assert face_on(np.zeros((512, 512), np.float32), photo.rgb) == 0
+
+
+def test_doubt_ends_where_there_is_a_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    segmenter = load_model("lite", "cpu")
+    monkeypatch.setattr(lite, "presence", lambda alpha: 0.4)
+    photo = Photo.open(get_sample("astronaut").path)
+    matte = segmenter.segment(photo)
+    assert matte.found
+    assert matte.peak is not None
+    assert matte.peak > 0.9
+    # Without her head there is no face to go by.
+    assert not segmenter.segment(Photo.from_array(photo.rgb[260:])).found
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (7, 3), (31, 33)])
