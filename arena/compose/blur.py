@@ -109,14 +109,16 @@ def blur_background(
     front = photo if foreground is None else checked_rgb(foreground, "foreground")
     if front.shape != photo.shape:
         raise OptionError(f"foreground is {front.shape} but rgb is {photo.shape}; the two must agree.")
-    _checked_fill(fill), checked_bokeh(bokeh)
+    style = _Style(repeats, _checked_fill(fill), checked_bokeh(bokeh), min(matte.shape))
     if size == 1:
         return photo.copy()
-    scene = _checked_light(light, photo)
+    lit = _checked_light(light, photo)
     if amount is None:
-        plate: Rows = _plate(photo, matte, size, repeats, fill, bokeh, scene)
-        return composite_rows(front, matte, plate.rows)
-    return _blur_by_amount(photo, matte, front, size, repeats, fill, bokeh, scene, _checked_amount(amount, photo))
+        return composite_rows(front, matte, _plate(photo, matte, size, style, lit).rows)
+    share = _checked_amount(amount, photo)
+    layers, places = _layers(photo, matte, size, style, lit, share)
+    blurred = composite_rows(front, matte, layers.rows)
+    return composite_rows(blurred, places, lambda top, bottom: photo[top:bottom])
 
 
 def blur_plate(
@@ -148,8 +150,8 @@ def blur_plate(
     """
     photo, matte = checked_pair(rgb, alpha)
     size, repeats = checked_kernel("kernel", kernel, LARGEST_KERNEL), checked_whole("passes", passes, 1)
-    _checked_fill(fill), checked_bokeh(bokeh)
-    plate = _plate(photo, matte, size, repeats, fill, bokeh)
+    style = _Style(repeats, _checked_fill(fill), checked_bokeh(bokeh), min(matte.shape))
+    plate = _plate(photo, matte, size, style)
     out = np.empty_like(photo)
 
     def copy_rows(top: int, bottom: int) -> None:
@@ -181,32 +183,38 @@ class _Plate:
         return levels.reshape(bottom - top, self.width, 3)
 
 
+@dataclass(frozen=True)
+class _Style:
+    """What is the same for every strength of a blur."""
+
+    passes: int
+    fill: Fill
+    bokeh: Bokeh
+    side: int
+    """The whole picture's shorter side in pixels, of which a part may be blurred: it says how large a lamp can be."""
+
+
 def _plate(
     photo: NDArray[np.uint8],
     matte: NDArray[np.float32],
     kernel: int,
-    passes: int,
-    fill: Fill,
-    bokeh: Bokeh,
+    style: _Style,
     light: NDArray[np.float32] | None = None,
 ) -> _Plate:
-    if bokeh == "gaussian" or kernel == 1:
-        return _make_plate(photo, matte, kernel, passes, fill)
-    return _make_lens_plate(photo, matte, passes * _kernel_variance(kernel), fill, bokeh, light)
+    if style.bokeh == "gaussian" or kernel == 1:
+        return _make_plate(photo, matte, kernel, style.passes, style.fill)
+    return _make_lens_plate(photo, matte, style.passes * _kernel_variance(kernel), style, light)
 
 
-def _blur_by_amount(
+def _layers(
     photo: NDArray[np.uint8],
     matte: NDArray[np.float32],
-    front: NDArray[np.uint8],
     kernel: int,
-    passes: int,
-    fill: Fill,
-    bokeh: Bokeh,
+    style: _Style,
     light: NDArray[np.float32] | None,
     amount: NDArray[np.float32],
-) -> NDArray[np.uint8]:
-    """The subject over plates of rising blur, each made only where it is seen; the photo itself where there is none."""
+) -> tuple[Layers, NDArray[np.float32]]:
+    """Plates of rising blur, each made only where it is seen; and how much of them there is beside the photo itself."""
     kernels = sorted({2 * round((kernel - 1) / 2**halvings / 2) + 1 for halvings in range(8)} - {1})
     widths = np.sqrt([_kernel_variance(size) for size in (1, *kernels)])
     # 0 is the photo, 1 the plate of the smallest kernel.
@@ -218,16 +226,14 @@ def _blur_by_amount(
         if needed is None:
             plates.append(Part(None, 0, 0, width))
             continue
-        reach = math.ceil(REACH_SIGMAS * math.sqrt(passes) * widths[number])
+        reach = math.ceil(REACH_SIGMAS * math.sqrt(style.passes) * widths[number])
         first = max(0, needed[0] - reach) // STRIP_ROWS * STRIP_ROWS
         last = min(height, needed[1] + reach)
         part = slice(first, last)
-        plate = _plate(photo[part], matte[part], size, passes, fill, bokeh, None if light is None else light[part])
+        plate = _plate(photo[part], matte[part], size, style, None if light is None else light[part])
         plates.append(Part(plate, first, last, width))
-    layers = Layers(plates, np.maximum(places - 1, 0))
-    blurred = composite_rows(front, matte, layers.rows)
     share = np.ascontiguousarray(np.broadcast_to(np.minimum(places, 1), matte.shape))
-    return composite_rows(blurred, share, lambda top, bottom: photo[top:bottom])
+    return Layers(plates, np.maximum(places - 1, 0)), share
 
 
 def _make_plate(photo: NDArray[np.uint8], matte: NDArray[np.float32], kernel: int, passes: int, fill: Fill) -> _Plate:
@@ -256,23 +262,22 @@ def _seen(
     return visibility, means, coverage
 
 
-def _scene(photo: NDArray[np.uint8], matte: NDArray[np.float32]) -> tuple[Visibility, Scene]:
+def _scene(photo: NDArray[np.uint8], matte: NDArray[np.float32], side: int) -> tuple[Visibility, Scene]:
     """The photo as light; what is around its lamps is known of the background alone."""
     visibility, means, coverage = _seen(photo, matte, AROUND_SCALE, lambda top, bottom: to_light(photo[top:bottom]))
-    return visibility, Scene(photo, surroundings(push_pull(means, coverage, 0.0), min(matte.shape)))
+    return visibility, Scene(photo, surroundings(push_pull(means, coverage, 0.0), side))
 
 
 def _make_lens_plate(
     photo: NDArray[np.uint8],
     matte: NDArray[np.float32],
     variance: float,
-    fill: Fill,
-    bokeh: Bokeh,
+    style: _Style,
     light: NDArray[np.float32] | None,
 ) -> _Plate:
     """What a lens sees: the mean is taken of light, in which lamps are brighter than white."""
-    width = matte.shape[1]
-    visibility, scene = _scene(photo, matte)
+    width, fill, bokeh = matte.shape[1], style.fill, style.bokeh
+    visibility, scene = _scene(photo, matte, style.side)
     scale = 1 if fill == "telea" else _lens_reduction(variance)
     if scale > 1:
         rows_of = scene.rows if light is None else lambda top, bottom: light[top:bottom]
@@ -335,7 +340,7 @@ def scene_light(rgb: NDArray[Any], alpha: NDArray[Any], height: int, width: int)
         OptionError: An argument is of another type or size.
     """
     photo, matte = checked_pair(rgb, alpha)
-    _, scene = _scene(photo, matte)
+    _, scene = _scene(photo, matte, min(matte.shape))
     scale = next((scale for scale in SCALES if len(photo) >= scale * height), 1)
     everything = Visibility(np.float32(1), 0)
     cells, _ = visible_means(photo, matte, everything, scale, scene.rows)
@@ -343,7 +348,7 @@ def scene_light(rgb: NDArray[Any], alpha: NDArray[Any], height: int, width: int)
     return light.reshape(height, width, 3)
 
 
-def _checked_fill(fill: str) -> str:
+def _checked_fill(fill: Fill) -> Fill:
     if fill not in FILLS:
         raise OptionError(f"fill must be one of {', '.join(FILLS)}, but is {fill!r}.")
     return fill

@@ -110,6 +110,20 @@ def test_pictures_of_which_only_some_rows_are_made_show_the_same(
     )
 
 
+@pytest.mark.parametrize("bokeh", ["disc", "hexagon"])
+def test_a_lamp_is_one_in_every_strength(bokeh: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # How large a lamp may be goes by the whole picture, of which few rows have this strength.
+    rgb, nobody = np.zeros((1500, 1200, 3), np.uint8), np.zeros((1500, 1200), np.float32)
+    rgb[736:744, 596:604] = 255
+    amount = np.zeros((1500, 1), np.float32)
+    amount[700:780] = 0.25
+    out = blur_background(rgb, nobody, 61, bokeh=bokeh, amount=amount)
+    monkeypatch.setattr(blur_module, "REACH_SIGMAS", 1e6)
+    whole = blur_background(rgb, nobody, 61, bokeh=bokeh, amount=amount)
+    assert whole.max() > 100
+    assert np.abs(out.astype(int) - whole).max() <= 2
+
+
 @quick
 @given(st.sampled_from([5, 31, 101]), st.integers(0, 2**16))
 def test_the_subject_does_not_colour_the_ground(kernel: int, seed: int) -> None:
