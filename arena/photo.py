@@ -225,6 +225,21 @@ class Photo:
         return alpha * (self.rgba[..., 3].astype(np.float32) / np.float32(255))
 
 
+def size_within(height: int, width: int, side: int) -> tuple[int, int]:
+    """The size of a picture that is shrunk, if need be, to a longest side.
+
+    Args:
+        height: Of the picture, in pixels.
+        width: Of the picture, in pixels.
+        side: Longest side of the result in pixels, at least 1.
+
+    Returns:
+        Width and height in pixels, proportions kept; the picture's own if it is small enough.
+    """
+    scale = min(1.0, side / max(height, width))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
 def fit_within(pixels: Pixels, side: int) -> Pixels:
     """Shrink a picture for the screen.
 
@@ -236,10 +251,9 @@ def fit_within(pixels: Pixels, side: int) -> Pixels:
         The picture shrunk with its proportions kept; ``pixels`` itself if it is small enough.
     """
     height, width = pixels.shape[:2]
-    scale = side / max(height, width)
-    if scale >= 1:
+    target = size_within(height, width, side)
+    if max(height, width) <= side:
         return pixels
-    target = max(1, round(width * scale)), max(1, round(height * scale))
     shrunk = Image.fromarray(np.ascontiguousarray(pixels)).resize(target, Image.Resampling.BOX, reducing_gap=2.0)
     return np.asarray(shrunk)
 

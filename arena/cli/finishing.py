@@ -22,9 +22,6 @@ OwnColours = Literal["auto", "fast", "multilevel", "off"]
 Bokeh = Literal["gaussian", "disc", "hexagon"]
 Fit = Literal["cover", "contain", "stretch", "tile"]
 
-NOT_LINEAR, NOT_GROUND = "--no-linear", "--no-ground"
-"""Flags of their own: help has a whole column for the second half of ``--linear/--no-linear``."""
-
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -57,7 +54,8 @@ class BlurFlags(FlagGroup):
         bool | None, Flag("--ground", "ground", "Leave the ground sharp at the feet and blur it with its distance.")
     ] = None
     alike: Annotated[
-        bool | None, Flag(NOT_GROUND, "ground", "Blur all of the background alike although the file says ground.")
+        bool | None,
+        Flag("--no-ground", "ground", "Blur all of the background alike although the file says ground.", off=True),
     ] = None
 
 
@@ -199,7 +197,8 @@ class BackgroundFlags(FlagGroup):
     ] = None
     linear: Annotated[bool | None, Flag("--linear", "background.linear", "Mix light instead of sRGB levels.")] = None
     levels: Annotated[
-        bool | None, Flag(NOT_LINEAR, "background.linear", "Mix sRGB levels although the file says linear.")
+        bool | None,
+        Flag("--no-linear", "background.linear", "Mix sRGB levels although the file says linear.", off=True),
     ] = None
     x: Annotated[
         float | None,
@@ -251,7 +250,7 @@ def read_finish(effect: str, config: Path | None, *groups: FlagGroup) -> Finish:
 
 def _plain(flag: Flag, value: Any) -> Any:
     """A value as an option file has it."""
-    if flag.name in {NOT_LINEAR, NOT_GROUND}:
+    if flag.off:
         return False
     if flag.key != "background.anchor" or "," not in value:
         return value

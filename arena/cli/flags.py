@@ -31,6 +31,9 @@ class Flag:
     """Smallest and largest value, where the option itself has no bounds that would keep a mistake from taking hours."""
     short: str = ""
     """Another name of one letter."""
+    off: bool = False
+    """It switches off what it names, as a flag of its own: help has a whole column for the second half of
+    ``--linear/--no-linear``."""
 
 
 class FlagGroup:

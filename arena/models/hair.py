@@ -19,6 +19,7 @@ from arena.errors import OptionError
 from arena.models.torch_base import normalise
 from arena.nets.hair import MULTIPLE, HairNet
 from arena.nets.state import load_state
+from arena.photo import size_within
 from arena.refine.guided import guided_upsample
 from arena.weights import load_tensors
 
@@ -89,8 +90,7 @@ class HairRefiner:
         if logits.shape != rgb.shape[:2]:
             raise OptionError(f"Logits of {logits.shape} are not those of a photo of {rgb.shape[:2]}.")
         height, width = logits.shape
-        scale = min(1.0, SIDE / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        size = size_within(height, width, SIDE)
         small, coarse = (np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA)) for part in (rgb, logits))
         alpha = self.refine_small(coarse.astype(np.float32), small.astype(np.uint8))
         return enlarge(alpha, rgb)

@@ -24,6 +24,7 @@ from arena.models.hair import SIDE as EDGE_SIDE
 from arena.models.hair import default_refiner, enlarge
 from arena.models.torch_base import TorchSegmenter, normalise
 from arena.nets.lite import MULTIPLE, LiteNets, count_networks, unpack
+from arena.photo import size_within
 from arena.refine.guided import guided_upsample
 
 if TYPE_CHECKING:
@@ -194,9 +195,12 @@ def segment_lite(
         float32, H x W, 0 to 1; and its :func:`presence` at the first look.
     """
     height, width = rgb.shape[:2]
-    scale = min(1.0, EDGE_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = rgb if scale == 1.0 else np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    size = size_within(height, width, EDGE_SIDE)
+    small = (
+        rgb
+        if size == (width, height)
+        else np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    )
     first = look(small)
     peak = presence(first)
     alpha = _enlarge(without_specks(first), size)
@@ -244,8 +248,7 @@ def face_on(alpha: FloatArray, rgb: Pixels) -> float:
     if float(alpha.max()) <= 0.5:
         return 0.0
     height, width = alpha.shape
-    scale = min(1.0, FACE_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = size_within(height, width, FACE_SIDE)
     small, found = (np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA)) for part in (rgb, alpha))
     best = 0.0
     for face in detect_faces(small.astype(np.uint8), min_score=FACE_SCORE):

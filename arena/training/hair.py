@@ -17,6 +17,7 @@ from arena.models.hair import SIDE, HairRefiner, near_outline
 from arena.models.sam import MASK_SCALE
 from arena.models.torch_base import normalise
 from arena.nets.hair import MULTIPLE, HairNet
+from arena.photo import size_within
 from arena.refine.foreground import estimate_foreground
 from arena.training.pictures import DataError, Sample, check_fraction, side_strips
 from arena.training.views import relight
@@ -222,8 +223,7 @@ def take_apart(sample: Sample) -> Subject:
         Its parts.
     """
     height, width = sample.alpha.shape
-    scale = min(1.0, SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = size_within(height, width, SIDE)
     rgb, alpha = (
         np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         for part in (sample.rgb, sample.alpha)
