@@ -112,7 +112,8 @@ class SlowSegmenter(DiscSegmenter):
     gate = threading.Event()
 
     def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
-        SlowSegmenter.gate.wait(20)
+        # Long, for a page's reruns lie between: on a busy machine seconds each.
+        SlowSegmenter.gate.wait(300)
         return Prediction(disc(photo.height, photo.width), seconds=0.3)
 
 

@@ -69,7 +69,7 @@ print(weights.fetch(replace(get_card(key), bytes=int(size), sha256=sha256)))
 def no_thread_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 30
     while not set(threading.enumerate()) <= before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert set(threading.enumerate()) <= before
@@ -104,7 +104,7 @@ def start_child(card: ModelCard) -> subprocess.Popen[str]:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -497,25 +497,30 @@ def test_progress_that_raises_ends_the_download_resumably(hub: HubEmulator) -> N
 
 @pytest.mark.parametrize(
     "knobs",
-    [Knobs(bandwidth=1_000_000), Knobs(stall_after=400_000), Knobs(delay=4), Knobs(break_after=0)],
+    [Knobs(bandwidth=1_000_000), Knobs(stall_after=400_000), Knobs(delay=60), Knobs(break_after=0)],
     ids=["slow", "silent", "no answer yet", "between tries"],
 )
 def test_cancelling_is_quick_and_resumable(hub: HubEmulator, monkeypatch: pytest.MonkeyPatch, knobs: Knobs) -> None:
-    monkeypatch.setattr(transfer, "RETRY_SECONDS", (30.0,))
+    monkeypatch.setattr(transfer, "RETRY_SECONDS", (60.0,))
     hub.knobs = knobs
     card = hub.publish(PLAIN, DATA)
     cancel = threading.Event()
     cancelled_at: list[float] = []
+    brings_some = knobs.bandwidth is not None or knobs.stall_after is not None
 
     def stop() -> None:
+        time.sleep(0.5)
+        if brings_some:
+            wait_until(lambda: weights.cached_bytes(card) > 0)
         cancelled_at.append(time.monotonic())
         cancel.set()
 
-    timer = threading.Timer(0.5, stop)
+    timer = threading.Thread(target=stop)
     timer.start()
     with pytest.raises(DownloadCancelled, match=r"kept|Nothing had arrived"):
         fetched(card, cancel=cancel)
-    assert time.monotonic() - cancelled_at[0] < 1
+    # Well before what it waited for would have come: a quarter of it is far more than the slowest machine needs.
+    assert time.monotonic() - cancelled_at[0] < 15
     timer.join()
     arrived = weights.cached_bytes(card)
     if arrived:
@@ -524,7 +529,7 @@ def test_cancelling_is_quick_and_resumable(hub: HubEmulator, monkeypatch: pytest
     hub.knobs = Knobs()
     assert fetched(card).read_bytes() == DATA
     assert hub.transfers[-1].range == (f"bytes={arrived}-" if arrived else None)
-    assert bool(arrived) == (knobs.bandwidth is not None or knobs.stall_after is not None)
+    assert bool(arrived) == brings_some
 
 
 def test_cancelled_before_it_begins(hub: HubEmulator) -> None:
@@ -546,9 +551,9 @@ def test_waiting_for_another_download_can_be_cancelled(hub: HubEmulator) -> None
         waiting = pool.submit(fetched, card, cancel=second, progress=told.append)
         time.sleep(0.5)
         second.set()
-        assert isinstance(waiting.exception(timeout=1), DownloadCancelled)
+        assert isinstance(waiting.exception(timeout=30), DownloadCancelled)
         first.set()
-        assert isinstance(running.exception(timeout=1), DownloadCancelled)
+        assert isinstance(running.exception(timeout=30), DownloadCancelled)
     assert len(hub.transfers) == 1
     assert told[-1].done > 0
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=120_000)
 
 _CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -85,11 +85,11 @@ def serve(log: Path, settings: Mapping[str, str], script: str = "app.py") -> Ite
             yield address
         finally:
             server.terminate()
-            server.wait(20)
+            server.wait(60)
 
 
 def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         assert server.poll() is None, log.read_text()
         try:

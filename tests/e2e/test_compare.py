@@ -84,7 +84,7 @@ def test_upload_run_slide_and_download(chromium: Browser, server: str, tmp_path:
         expect(page.get_by_role("checkbox", name="Arena Lite")).to_be_checked()
         choose(page, CLASSIC)
         page.get_by_role("button", name=RUN).click()
-        expect(page.get_by_text("Inference: ")).to_be_visible(timeout=90_000)
+        expect(page.get_by_text("Inference: ")).to_be_visible(timeout=180_000)
         expect(page.get_by_text("1 of 1 results")).to_be_hidden()
 
         overlay = Photo.open(picture(page, f"astronaut, mask by {CLASSIC}")).rgb.astype(int)
@@ -136,9 +136,9 @@ def test_a_model_that_cannot_be_had_fails_in_its_own_column(chromium: Browser, s
         choose(page, CLASSIC)
         page.get_by_role("checkbox", name="U²-Net Small").check(force=True)
         page.get_by_role("button", name=RUN).click()
-        expect(page.get_by_text("Failed to run U²-Net Small")).to_be_visible(timeout=90_000)
+        expect(page.get_by_text("Failed to run U²-Net Small")).to_be_visible(timeout=180_000)
         expect(page.get_by_text("arena fetch u2netp")).to_be_visible()
-        expect(page.get_by_text("Inference: ")).to_be_visible(timeout=90_000)
+        expect(page.get_by_text("Inference: ")).to_be_visible(timeout=180_000)
         screenshot(page, "offline-model")
         expect(page.get_by_role("button", name="Retry U²-Net Small")).to_be_enabled()
         here.assert_clean()
@@ -164,9 +164,9 @@ def test_several_photos_become_tabs(chromium: Browser, server: str) -> None:
         expect(page.get_by_text("512 x 600 px")).to_be_visible()
         choose(page, CLASSIC)
         page.get_by_role("button", name=RUN).click()
-        expect(page.get_by_role("tab", name="astronaut")).to_be_visible(timeout=90_000)
+        expect(page.get_by_role("tab", name="astronaut")).to_be_visible(timeout=180_000)
         page.get_by_role("tab", name="grace_hopper").click()
-        expect(page.get_by_alt_text(f"grace_hopper, mask by {CLASSIC}")).to_be_visible(timeout=90_000)
+        expect(page.get_by_alt_text(f"grace_hopper, mask by {CLASSIC}")).to_be_visible(timeout=180_000)
         screenshot(page, "two-photos")
         here.assert_clean()
 
@@ -180,7 +180,7 @@ def test_the_page_fits_a_phone_and_the_dark(chromium: Browser, server: str, widt
         with sidebar(page) if width < NARROW else nullcontext():
             choose(page, CLASSIC)
         page.get_by_role("button", name=RUN).click()
-        expect(page.get_by_text("Inference: ")).to_be_visible(timeout=90_000)
+        expect(page.get_by_text("Inference: ")).to_be_visible(timeout=180_000)
         expect(page.get_by_alt_text(f"grace_hopper, blurred by {CLASSIC}")).to_be_visible()
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow <= 0

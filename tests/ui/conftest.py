@@ -43,6 +43,6 @@ def page(use_cards: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(state, "DEFAULT_MODEL", "disc")
     monkeypatch.setattr(replace, "DEFAULT_MODEL", "disc")
     SlowSegmenter.gate.set()
-    yield AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+    yield AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     SlowSegmenter.gate.set()
     unload()

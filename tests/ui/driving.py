@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamlit.util import calc_hash
 
+from arena.comparison import Stage
 from arena.ui.state import COMPARE, Key
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from streamlit.testing.v1 import AppTest
 
+    from arena.ui.job import Job
     from arena.ui.previews import Preview
     from arena.ui.state import Workspace
 
@@ -43,6 +45,18 @@ def until_done(page: AppTest, name: str = COMPARE) -> AppTest:
             return page
         time.sleep(0.05)
     raise AssertionError("the run does not end")
+
+
+def until_running(page: AppTest, model: str, name: str = COMPARE) -> Job:
+    """Rerun until the run of a page works on a photo with a model."""
+    for _ in range(200):
+        job = memory(page, name).job
+        assert job is not None
+        if any(event.model == model and event.stage is Stage.RUNNING for event in job.events()):
+            return job
+        time.sleep(0.05)
+        page.run()
+    raise AssertionError(f"{model} does not begin")
 
 
 def run_on_sample(page: AppTest, *models: str) -> AppTest:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +12,12 @@ from arena.finish import Finish
 from arena.photo import encode
 from arena.ui.previews import Preview
 from arena.ui.state import COMPARE, Key
-from tests.fakes import SlowSegmenter
-from tests.ui.driving import memory, only_preview, run_on_sample, texts, until_done
+from tests.fakes import SlowSegmenter, make_card
+from tests.ui.driving import memory, only_preview, run_on_sample, texts, until_done, until_running
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pytest
     from streamlit.testing.v1 import AppTest
 
@@ -176,11 +177,7 @@ def test_a_second_press_cannot_start_a_second_run_and_stop_keeps_what_is_done(pa
     page.checkbox(key=Key.MODEL.of("slow")).set_value(True)
     SlowSegmenter.gate.clear()
     page.button(key=Key.RUN.of(COMPARE)).click().run()
-    for _ in range(200):
-        page.run()
-        if (job := memory(page).job) is not None and job.done == 2:
-            break
-        time.sleep(0.05)
+    assert until_running(page, "slow").done == 2
     assert page.button(key=Key.RUN.of(COMPARE)).disabled
     assert "A run is under way." in texts(page)
     page.button(key=Key.STOP).click().run()
@@ -241,21 +238,19 @@ def test_what_is_on_the_page_stays_until_another_model_has_given_something(page:
     assert "Inference: 0.30 s" in texts(page)
 
 
-def test_a_run_that_was_stopped_says_what_is_missing(page: AppTest) -> None:
+def test_a_run_that_was_stopped_says_what_is_missing(page: AppTest, use_cards: Callable[..., None]) -> None:
+    # The one that waits runs first: wherever the run stands when it is stopped, the other has not begun.
+    use_cards(make_card("slow", "SlowSegmenter"), make_card("disc", "DiscSegmenter"))
     page.run()
     SlowSegmenter.gate.clear()
     page.button(key=Key.SAMPLE.of("astronaut")).click().run()
-    page.button(key=Key.NO_MODELS).click().run()
     for model in ("slow", "disc"):
         page.checkbox(key=Key.MODEL.of(model)).check().run()
     page.button(key=Key.RUN.of(COMPARE)).click().run()
-    job = memory(page).job
-    assert job is not None
-    job.stop()
+    until_running(page, "slow").stop()
     SlowSegmenter.gate.set()
     until_done(page).run()
-    assert "The run was stopped: " in texts(page)
-    assert " of 2 results are here. Run once more for the others." in texts(page)
+    assert "The run was stopped: 1 of 2 results are here. Run once more for the others." in texts(page)
     # Not of photos that are gone.
     page.button(key=Key.SAMPLE.of("astronaut")).click().run()
     page.button(key=Key.SAMPLE.of("grace-hopper")).click().run()
