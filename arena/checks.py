@@ -56,6 +56,25 @@ def checked_alpha(alpha: NDArray[Any]) -> NDArray[np.float32]:
     return np.ascontiguousarray(alpha)
 
 
+def checked_depth(depth: NDArray[Any]) -> NDArray[np.float32]:
+    """A depth map as a C-contiguous array.
+
+    Args:
+        depth: Relative inverse depth, h x w, float32, any memory layout.
+
+    Returns:
+        The same map, C-contiguous; a copy only where the layout asks for one.
+
+    Raises:
+        OptionError: It is not a float32 map with at least one pixel, or has values that are no finite numbers.
+    """
+    if not isinstance(depth, np.ndarray) or depth.dtype != np.float32 or depth.ndim != 2 or not depth.size:
+        raise OptionError(f"depth must be a float32 array of the shape H x W, but is {described(depth)}.")
+    if not np.isfinite(depth).all():
+        raise OptionError("depth has values that are no finite numbers.")
+    return np.ascontiguousarray(depth)
+
+
 def checked_photo(rgb: NDArray[Any], shape: tuple[int, ...], of: str = "alpha") -> NDArray[np.uint8]:
     """The photo that a matte belongs to, as a C-contiguous array.
 

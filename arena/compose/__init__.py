@@ -16,6 +16,7 @@ from arena.compose.blur import FILLS, Fill, blur_background, blur_plate
 from arena.compose.bokeh import BOKEHS, Bokeh
 from arena.compose.composite import composite
 from arena.compose.cutout import cutout
+from arena.compose.depth import depth_blur
 from arena.compose.fit import ANCHORS, FITS, Anchor, Fit, fit_background
 from arena.compose.ground import ground_blur
 from arena.compose.harmonise import harmonise_colours
@@ -49,6 +50,7 @@ __all__ = [
     "composite",
     "composite_linear",
     "cutout",
+    "depth_blur",
     "fit_background",
     "ground_blur",
     "harmonise_colours",

@@ -11,7 +11,7 @@ import numpy as np
 
 from arena.checks import LARGEST_KERNEL, checked_kernel, checked_pair, checked_rgb, checked_whole, described
 from arena.compose._cells import enlarged_rows
-from arena.compose._layers import Layers, Part, rows_in_need
+from arena.compose._layers import Layer, Layers, rows_in_need
 from arena.compose._strips import STRIP_ROWS, for_each_strip
 from arena.compose.bokeh import (
     AROUND_SCALE,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from arena.compose._layers import Rows
     from arena.compose.bokeh import Bokeh
 
     RowsOf = Callable[[int, int], NDArray[np.float32]]
@@ -94,8 +93,8 @@ def blur_background(
         light: The light of the scene as ``scene_light`` gives it, of a larger version of this photo; for lenses alone.
             None takes this photo's.
         amount: How much of the blur each pixel of the background gets, H x W or, row by row, H x 1, float32 in [0, 1]:
-            0 is sharp, 0.5 a blur half as wide, 1 all of it. ``arena.compose.ground_blur`` makes one of a matte; a
-            depth map can be made into one, too. None blurs everything alike.
+            0 is sharp, 0.5 a blur half as wide, 1 all of it. What is sharper covers what is softer. Made of a matte by
+            ``arena.compose.ground_blur``, of a depth map by ``arena.compose.depth_blur``. None blurs everything alike.
 
     Returns:
         H x W x 3, uint8: exactly the foreground where alpha is 1, exactly the blurred plate where it is 0; exactly the
@@ -220,20 +219,57 @@ def _layers(
     # 0 is the photo, 1 the plate of the smallest kernel.
     places = np.interp(amount, widths / widths[-1], np.arange(len(widths))).astype(np.float32)
     height, width = matte.shape
-    plates: list[Rows] = []
+    # What depends on the row alone has no edges, and nothing in it covers anything else.
+    has_edges = places.shape[1] > 1
+    layers: list[Layer] = []
     for number, size in enumerate(kernels, start=1):
         needed = rows_in_need(places, number)
         if needed is None:
-            plates.append(Part(None, 0, 0, width))
             continue
         reach = math.ceil(REACH_SIGMAS * math.sqrt(style.passes) * widths[number])
         first = max(0, needed[0] - reach) // STRIP_ROWS * STRIP_ROWS
-        last = min(height, needed[1] + reach)
+        last = min(height, -(-(needed[1] + reach) // STRIP_ROWS) * STRIP_ROWS)
         part = slice(first, last)
-        plate = _plate(photo[part], matte[part], size, style, None if light is None else light[part])
-        plates.append(Part(plate, first, last, width))
+        apart = np.abs(places[part] - number)
+        hidden = np.maximum(matte[part], np.clip(apart - 1, 0, 1)) if has_edges else matte[part]
+        plate = _plate(photo[part], hidden, size, style, None if light is None else light[part])
+        there = np.clip(1 - apart, 0, 1)
+        veil = _spread_share(there * (1 - matte[part]), size, style.passes) if has_edges else _Share(there, 1, width)
+        layers.append(Layer(plate, veil, first, last))
     share = np.ascontiguousarray(np.broadcast_to(np.minimum(places, 1), matte.shape))
-    return Layers(plates, np.maximum(places - 1, 0)), share
+    return Layers(layers, width), share
+
+
+@dataclass(frozen=True)
+class _Share:
+    """A map of shares, kept at the scale it was blurred at."""
+
+    cells: NDArray[np.float32]
+    """h x w; h x 1 of a map that has the picture's size and the same in every column."""
+
+    scale: int
+    """Side of a cell in pixels."""
+
+    width: int
+    """Columns of the full-size picture."""
+
+    def rows(self, top: int, bottom: int) -> NDArray[np.float32]:
+        """Full-size rows ``top`` to ``bottom``, of one column or of all; ``top`` is a multiple of the scale."""
+        if self.scale == 1:
+            return self.cells[top:bottom]
+        return enlarged_rows(self.cells, self.scale, self.width, top, bottom)
+
+
+def _spread_share(share: NDArray[np.float32], kernel: int, passes: int) -> _Share:
+    """A map of shares, blurred as a picture of that kernel is."""
+    height, width = share.shape
+    variance = passes * _kernel_variance(kernel)
+    scale = _reduction(math.sqrt(variance))
+    below, right = -height % scale, -width % scale
+    whole = cv2.copyMakeBorder(share, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    size = ((width + right) // scale, (height + below) // scale)
+    cells = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.float32)
+    return _Share(np.clip(_blur_cells(cells, variance, scale), 0, 1), scale, width)
 
 
 def _make_plate(photo: NDArray[np.uint8], matte: NDArray[np.float32], kernel: int, passes: int, fill: Fill) -> _Plate:
