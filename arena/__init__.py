@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from arena.finish import Effect, Finish, read_backdrop
     from arena.matte import Matte, MatteKind
     from arena.models.base import Segmenter
+    from arena.models.depth import estimate_depth
     from arena.models.pool import load_model, unload
-    from arena.photo import Photo, encode, save
+    from arena.photo import Photo, encode, encode_depth, read_depth, save
     from arena.refine import RefineOptions
     from arena.refine.foreground import estimate_foreground
     from arena.render import render_blur, render_cutout, render_finish, render_overlay, render_replace
@@ -62,6 +63,8 @@ __all__ = [
     "compare",
     "cutout",
     "encode",
+    "encode_depth",
+    "estimate_depth",
     "estimate_foreground",
     "evaluate",
     "get_card",
@@ -69,6 +72,7 @@ __all__ = [
     "load_model",
     "mask_overlay",
     "read_backdrop",
+    "read_depth",
     "render_blur",
     "render_cutout",
     "render_finish",
@@ -99,6 +103,8 @@ _HOMES = {
     "compare": "arena.comparison",
     "cutout": "arena.compose",
     "encode": "arena.photo",
+    "encode_depth": "arena.photo",
+    "estimate_depth": "arena.models.depth",
     "estimate_foreground": "arena.refine.foreground",
     "evaluate": "arena.evaluation",
     "get_card": "arena.catalog",
@@ -106,6 +112,7 @@ _HOMES = {
     "load_model": "arena.models.pool",
     "mask_overlay": "arena.compose",
     "read_backdrop": "arena.finish",
+    "read_depth": "arena.photo",
     "render_blur": "arena.render",
     "render_cutout": "arena.render",
     "render_finish": "arena.render",

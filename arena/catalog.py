@@ -495,17 +495,18 @@ CARDS: tuple[ModelCard, ...] = (
         label="Depth Anything V2 Small",
         family="depth",
         task=Task.DEPTH,
-        summary="Relative depth for a blur that grows with distance.",
+        summary="How far everything in a photo is, relative to the rest: for a blur that grows with distance.",
         training_data="synthetic depth and 62 million unlabelled pictures",
         licence="Apache-2.0",
         commercial=True,
         mask_kind=MatteKind.ALPHA,
+        adapter="arena.models.depth:DepthEstimator",
         repository="depth-anything/Depth-Anything-V2-Small-hf",
         revision="5426e4f0f36572d16453bbda7a8389317b1bef99",
         file="model.safetensors",
         bytes=99_173_660,
         sha256="3152477ce0d8d6978d76b995120de97cb5b928701fd0f817769f59e249a16b70",
-        input_size=InputSize(multiple=14, minimum=14, maximum=518),
+        input_size=InputSize(multiple=14, minimum=518, maximum=1036),
     ),
     ModelCard(
         key="vitmatte-small",
@@ -529,6 +530,9 @@ CARDS: tuple[ModelCard, ...] = (
 
 DEFAULT_MODEL = "lite"
 """What runs when no model was chosen: it must be in the box."""
+
+DEPTH_MODEL = "depth-anything-v2-small"
+"""What is asked for depth unless another is named."""
 
 _BY_KEY = {card.key: card for card in CARDS}
 

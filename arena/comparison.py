@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from arena.catalog import ModelCard
     from arena.matte import Matte
-    from arena.models.base import Segmenter
-    from arena.models.pool import ModelPool
+    from arena.models.base import Model
+    from arena.models.pool import Loaded, ModelPool
     from arena.weights import Progress
 
 PhotoSource = Photo | str | os.PathLike[str] | bytes | IO[bytes]
@@ -72,7 +72,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one model made of one photo: a matte or an error, never both."""
+    """What one model made of one photo: a matte or an error, never both; of one that gives depth, the photo with it."""
 
     photo_name: str
     """Distinct among the photos of a comparison; usable as a folder's name."""
@@ -81,7 +81,7 @@ class Result:
     photo: Photo | None = field(default=None, repr=False)
     """The decoded photo; None if it could not be opened."""
     matte: Matte | None = field(default=None, repr=False)
-    """The matte; None after an error."""
+    """The matte; None after an error, and of a model that gives depth."""
     error: ArenaError | None = None
     """Why there is no matte."""
     device: str = ""
@@ -170,6 +170,41 @@ def compare(
     run = _Run(entries, device, on_event or _ignore, stop, pool)
     # The checks above happen at the call, not at the first result.
     return run.all(keys, prompts)
+
+
+def estimate_depths(
+    photos: PhotoSource | Iterable[PhotoSource],
+    model: str,
+    *,
+    device: str = AUTO,
+    on_event: Callable[[Event], None] | None = None,
+    stop: threading.Event | None = None,
+    pool: ModelPool | None = None,
+) -> Iterator[Result]:
+    """Find out how far everything in photos is, and yield each as it is there.
+
+    Args:
+        photos: One photo or several: ``Photo``, path, bytes or binary file.
+        model: Key of a model that gives depth.
+        device: ``"auto"``, ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:N"``.
+        on_event: Told of every change of stage.
+        stop: When set, it ends after the current photo; a download ends at once.
+        pool: Where the model is loaded; by default the one that everything shares.
+
+    Yields:
+        Results in the order of the photos: each photo with its depth, without a matte; or the error.
+
+    Raises:
+        UnknownModelError: The key is not in the catalog.
+        DeviceError: There is no such device.
+        OptionError: There is no photo.
+    """
+    entries = _Photos(_as_list(photos))
+    get_card(model)
+    if not len(entries):
+        raise OptionError("There is no photo whose depth could be found out.", "Name at least one.")
+    run = _Run(entries, device, on_event or _ignore, stop, pool, depth=True)
+    return run.all([model], {})
 
 
 def distinct_names(names: Sequence[str]) -> list[str]:
@@ -316,8 +351,11 @@ class _Run:
         tell: Callable[[Event], None],
         stop: threading.Event | None,
         pool: ModelPool | None,
+        *,
+        depth: bool = False,
     ) -> None:
         self._photos = photos
+        self._depth = depth
         self._asked = device
         self._device = resolve_device(device)
         self._tell = tell
@@ -339,14 +377,14 @@ class _Run:
     def _model(self, key: str, prompts: Mapping[str, Any]) -> Iterator[Result]:
         total = len(self._photos)
         try:
-            _check_told(get_card(key), prompts)
+            self._check(get_card(key), prompts)
             if failures := self._photos.missing():
                 # Nothing is downloaded for names that were mistyped.
                 self._tell(Event(key, Stage.FAILED, photos=total, error=failures[-1]))
                 for name, missing in zip(self._photos.names, failures, strict=True):
                     yield Result(name, key, error=missing, device=self._device)
                 return
-            segmenter, download_seconds, load_seconds = self._load(key)
+            loaded = self._load(key)
         except DownloadCancelled:
             self._tell(Event(key, Stage.STOPPED, photos=total))
             return
@@ -368,8 +406,12 @@ class _Run:
             failure: ArenaError | None = None
             try:
                 photo = self._photos.open(index)
-                matte = segmenter.segment(photo, **prompts)
-                seconds += matte.seconds
+                if self._depth:
+                    photo, taken = _with_depth(loaded.model, photo)
+                else:
+                    matte = loaded.segmenter.segment(photo, **prompts)
+                    taken = matte.seconds
+                seconds += taken
             except Exception as error:  # noqa: BLE001 - one photo's failure must not end the comparison
                 failure = failure_seen = as_arena_error(error, get_card(key))
             first = index == 0
@@ -379,24 +421,32 @@ class _Run:
                 photo=photo,
                 matte=matte,
                 error=failure,
-                device=segmenter.device,
-                download_seconds=download_seconds if first else 0.0,
-                load_seconds=load_seconds if first else 0.0,
+                device=loaded.model.device,
+                download_seconds=loaded.download_seconds if first else 0.0,
+                load_seconds=loaded.load_seconds if first else 0.0,
             )
         stage = Stage.DONE if failure_seen is None else Stage.FAILED
         self._tell(Event(key, stage, total, total, seconds=seconds, error=failure_seen))
 
-    def _load(self, key: str) -> tuple[Segmenter, float, float]:
+    def _check(self, card: ModelCard, prompts: Mapping[str, Any]) -> None:
+        """Stop a model that cannot do what it is to do, before it is downloaded for nothing."""
+        if self._depth:
+            from arena.models.pool import check_gives_depth  # noqa: PLC0415 - keeps `import arena` light
+
+            check_gives_depth(card)
+        else:
+            _check_told(card, prompts)
+
+    def _load(self, key: str) -> Loaded:
         from arena.models.pool import default_pool  # noqa: PLC0415 - keeps `import arena` light
 
-        loaded = (self._pool or default_pool()).get(
+        return (self._pool or default_pool()).get(
             key,
             self._asked,
             progress=lambda done: self._tell(Event(key, Stage.DOWNLOADING, photos=len(self._photos), download=done)),
             cancel=self._stop,
             on_load=lambda: self._tell(Event(key, Stage.LOADING, photos=len(self._photos))),
         )
-        return loaded.segmenter, loaded.download_seconds, loaded.load_seconds
 
     def _try_open(self, index: int) -> Photo | None:
         try:
@@ -405,15 +455,26 @@ class _Run:
             return None
 
 
+def _with_depth(model: Model, photo: Photo) -> tuple[Photo, float]:
+    from arena.models.depth import DepthEstimator  # noqa: PLC0415 - keeps `import arena` light
+
+    assert isinstance(model, DepthEstimator)  # noqa: S101 - its card was checked
+    depth = model.estimate(photo)
+    return photo.with_depth(depth.map), depth.seconds
+
+
 def _check_told(card: ModelCard, prompts: Mapping[str, Any]) -> None:
     """Stop a model that cannot work with what it is told, before it is downloaded for nothing."""
-    from arena.models.pool import adapter_of, check_available  # noqa: PLC0415 - keeps `import arena` light
+    # Keeps `import arena` light.
+    from arena.models.base import Segmenter  # noqa: PLC0415
+    from arena.models.pool import adapter_of, check_available, check_segments  # noqa: PLC0415
 
     check_available(card)
+    check_segments(card)
     if card.task is Task.PROMPTED and not any(_some(prompts.get(name)) for name in ("boxes", "points")):
         raise nothing_shown(card.label)
-    if prompts:
-        adapter_of(card).check_told(card, prompts)
+    if prompts and issubclass(adapter := adapter_of(card), Segmenter):
+        adapter.check_told(card, prompts)
     # Whether they lie in the photo is seen when it is opened.
     boxes = checked_boxes(prompts.get("boxes"), _ENDLESS, _ENDLESS)
     _, labels = checked_points(prompts.get("points"), prompts.get("labels"), _ENDLESS, _ENDLESS)

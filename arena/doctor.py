@@ -18,7 +18,7 @@ from PIL import Image
 import arena
 from arena import weights
 from arena.catalog import Task, get_card
-from arena.devices import AUTO, Device, available_devices, confirm_device, free_memory, usable_device
+from arena.devices import AUTO, Device, Stopwatch, available_devices, confirm_device, free_memory, usable_device
 from arena.errors import ArenaError
 from arena.models.pool import ModelPool, load_adapter
 from arena.photo import Photo
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 REFERENCE_SAMPLE = "astronaut"
 """The bundled portrait that has a reference trimap beside it."""
 
+PLAUSIBLE_NEARER = 0.8
+"""Share of pairs of a pixel of the person and one of the background of which the person's is nearer, above which a
+depth map is plausible. Noise has 0.5."""
 PLAUSIBLE_IOU = 0.85
 """Overlap with the reference above which a matte is plausible. A matte of the whole picture has 0.47,
 one of a disc in its middle 0.49, and a model that sees people is well above 0.9."""
@@ -122,7 +125,7 @@ def check_model(key: str, device: str = AUTO) -> Iterator[Check]:
         yield Check(key, Status.NOTE, f"its weights are not on this machine; `arena fetch {key}` downloads them")
         return
     try:
-        yield from _check_matte(card, resolved)
+        yield from _check_depth(card, resolved) if card.task is Task.DEPTH else _check_matte(card, resolved)
     except ArenaError as error:
         yield Check(key, Status.FAILED, f"{error} {error.details}".rstrip())
     except Exception as error:  # noqa: BLE001 - a report is most useful when something unforeseen broke
@@ -158,11 +161,37 @@ def _reference_box() -> tuple[int, int, int, int]:
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 
 
-def _check_matte(card: ModelCard, device: str) -> Iterator[Check]:
-    path = weights.fetch(card)
+def _check_file(card: ModelCard, path: Path | None) -> Iterator[Check]:
     if path is not None:
         compared = "checksum matches" if weights.has_checksum(card, path) else "no checksum is known for it"
         yield Check(card.key, Status.OK, f"{path.name}, {format_bytes(path.stat().st_size)}, {compared}")
+
+
+def _check_depth(card: ModelCard, device: str) -> Iterator[Check]:
+    from arena.models.depth import load_depth  # noqa: PLC0415 - it imports PyTorch
+
+    yield from _check_file(card, weights.fetch(card))
+    photo = Photo.open(get_sample(REFERENCE_SAMPLE).path)
+    with Stopwatch() as watch:
+        depth = load_depth(card.key, device, pool=ModelPool()).estimate(photo)
+    yield Check(card.key, Status.OK, f"loaded and run on {device} in {format_seconds(watch.seconds)}")
+    height, width = depth.map.shape
+    trimap = np.asarray(Image.fromarray(_reference_trimap()).resize((width, height), Image.Resampling.NEAREST))
+    # Of two pixels, one of the subject and one of the background, how often the subject's is nearer.
+    background = np.sort(depth.map[(trimap != _SUBJECT) & (trimap != _UNDECIDED)])
+    nearer = float(np.searchsorted(background, depth.map[trimap == _SUBJECT]).mean() / background.size)
+    status = Status.OK if nearer >= PLAUSIBLE_NEARER else Status.FAILED
+    yield Check(
+        card.key,
+        status,
+        f"the person is nearer than the background: {nearer:.0%} of the pairs of pixels, plausible from "
+        f"{PLAUSIBLE_NEARER:.0%}",
+    )
+
+
+def _check_matte(card: ModelCard, device: str) -> Iterator[Check]:
+    path = weights.fetch(card)
+    yield from _check_file(card, path)
     photo = Photo.open(get_sample(REFERENCE_SAMPLE).path)
     # A pool of its own: what the doctor loads is let go of at once.
     loaded = ModelPool().get(card.key, device)

@@ -42,6 +42,9 @@ type Backdrop = Photo | Plain | Gradient | Transparent
 DRAWN = ("#", "gradient:", "radial:", "rgb(", "hsl(", "hsv(")
 """How words begin that mean no file, so that a mistake in them is told as such."""
 
+Distance = Literal["alike", "ground", "depth"]
+DISTANCES: tuple[Distance, ...] = get_args(Distance)
+
 OwnColours = Literal["auto", "fast", "multilevel", "off"]
 OWN_COLOURS: tuple[OwnColours, ...] = get_args(OwnColours)
 
@@ -71,9 +74,10 @@ class Finish:
     """Size of the Gaussian kernel that blurs the photo's own background, odd, 1 (none) to 255."""
     bokeh: Bokeh = "gaussian"
     """What every blur makes of a point of light: ``"gaussian"``, or as a lens has it ``"disc"`` or ``"hexagon"``."""
-    ground: bool = False
-    """Leave the ground sharp at the subject's feet and blur it the more the farther it is from them, as lenses do;
-    where the feet are not in the picture, everything is blurred alike. Of the blur of the photo's own background."""
+    distance: Distance = "alike"
+    """How the blur of the photo's own background goes with distance: ``"alike"`` everywhere; ``"ground"``, sharp at the
+    subject's feet and growing with the ground's distance from them (where they are not in the picture, alike); or
+    ``"depth"``, as the photo's depth map has it, which it must have (see :func:`arena.estimate_depth`)."""
     refine: RefineOptions = field(default_factory=RefineOptions)
     """What is done to the matte before."""
     colours: OwnColours = "auto"
@@ -107,6 +111,8 @@ class Finish:
         for name in ("kernel", "background_kernel"):
             object.__setattr__(self, name, checked_kernel(name, getattr(self, name), LARGEST_KERNEL))
         checked_bokeh(self.bokeh)
+        if self.distance not in DISTANCES:
+            raise OptionError(f"distance must be one of {', '.join(DISTANCES)}, but is {self.distance!r}.")
         if not isinstance(self.refine, RefineOptions):
             raise OptionError(f"refine must be a RefineOptions, but is {self.refine!r}.")
         if not isinstance(self.background, (Photo, Plain, Gradient, Transparent)):
@@ -124,9 +130,8 @@ class Finish:
             raise OptionError(f"subject must be a Placement, but is {self.subject!r}.")
         for name in ("harmonise", "light_wrap"):
             object.__setattr__(self, name, checked_share(name, getattr(self, name)))
-        for name in ("ground", "linear"):
-            if not isinstance(getattr(self, name), bool):
-                raise OptionError(f"{name} must be true or false, but is {getattr(self, name)!r}.")
+        if not isinstance(self.linear, bool):
+            raise OptionError(f"linear must be true or false, but is {self.linear!r}.")
 
     @property
     def has_background(self) -> bool:
@@ -403,7 +408,7 @@ def renamed(error: OptionError, name: str, given: str) -> OptionError:
     return OptionError(f"{given}: {error.problem}", error.remedy, error.details)
 
 
-_AT_THE_TOP = ("effect", "kernel", "bokeh", "ground", "colours")
+_AT_THE_TOP = ("effect", "kernel", "bokeh", "distance", "colours")
 """Fields of :class:`Finish` that no table holds."""
 
 _OF_BACKGROUND = {

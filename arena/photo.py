@@ -12,13 +12,14 @@ import hashlib
 import io
 import os
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
+from arena.checks import checked_depth
 from arena.errors import OptionError, PhotoError
 from arena.paths import replacing
 
@@ -41,6 +42,9 @@ DEFAULT_MEGAPIXELS = 100.0
 
 JPEG_QUALITY = 92
 """Where JPEG artefacts stop being visible at ordinary viewing distance."""
+
+SKEW = 0.02
+"""By how much the proportions of a depth map may differ from the photo's: networks round its sides."""
 
 WHITE = 255
 
@@ -113,6 +117,8 @@ class Photo:
     """Identifies the contents: two photos of the same digest are the same picture."""
     path: Path | None = field(default=None, repr=False)
     """The file it was read from, if it was one."""
+    depth: NDArray[np.float32] | None = field(default=None, repr=False)
+    """Relative inverse depth, h x w, float32, of the same view at any size: larger is nearer. None if it is unknown."""
 
     @classmethod
     def open(
@@ -141,26 +147,11 @@ class Photo:
         """
         filename = name or _filename(source)
         data = _read(source, filename)
-        limit = megapixel_limit(max_megapixels)
-        try:
-            image = _identify(data, filename)
-            _check_size(image, filename, limit)
-            image.load()
+        with _decoding(data, filename, megapixel_limit(max_megapixels)) as image:
             upright = ImageOps.exif_transpose(image)
             # After turning: it resets the tag that the turning reads.
             exif = _exif(image, upright.size)
             rgb, rgba = _to_srgb(upright, white_is_zero=_is_white_zero(image))
-        except PhotoError:
-            raise
-        except Image.DecompressionBombError as error:
-            raise PhotoError(f"{filename} holds a frame that is too large: {error}.") from error
-        except MemoryError as error:
-            raise PhotoError(f"{filename} does not fit into memory.", "Make it smaller.") from error
-        except _DECODE_ERRORS as error:
-            raise PhotoError(
-                f"{filename} is damaged and cannot be decoded: {_cause(error)}.",
-                "Copy it again from where it came from, or save it anew in another program.",
-            ) from error
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
         path = Path(source) if isinstance(source, (str, os.PathLike)) else None
         return cls(rgb=rgb, name=Path(filename).stem or "photo", rgba=rgba, exif=exif, digest=digest, path=path)
@@ -190,6 +181,30 @@ class Photo:
         digest = hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=16)
         digest.update(repr(pixels.shape).encode())
         return cls(rgb=rgb, name=name, rgba=rgba, digest=digest.hexdigest())
+
+    def with_depth(self, depth: NDArray[Any] | None) -> Photo:
+        """The same photo, its depth known.
+
+        Args:
+            depth: Relative inverse depth, h x w, float32, of the same view at any size: larger is nearer, in any unit
+                and from any zero. None takes what is known away.
+
+        Returns:
+            A photo that shares this one's arrays.
+
+        Raises:
+            OptionError: It is no such map, or its proportions are not the photo's.
+        """
+        known = None if depth is None else checked_depth(depth)
+        if known is not None:
+            height, width = known.shape
+            # A map of few pixels has rounded sides.
+            if abs(width * self.height - height * self.width) > SKEW * width * self.height + max(self.size):
+                raise OptionError(
+                    f"A depth map of {width} x {height} px is not of a photo of {self.width} x {self.height} px.",
+                    "It must show the same view, neither cropped nor turned.",
+                )
+        return replace(self, depth=known)
 
     @property
     def width(self) -> int:
@@ -311,6 +326,55 @@ def encode(
                 "Use a name that ends in .png.",
             ) from error
         return buffer.getvalue()
+
+
+def read_depth(source: str | os.PathLike[str] | bytes | IO[bytes]) -> NDArray[np.float32]:
+    """Read a depth map from a picture: grey, near is bright, as phones and depth networks write it.
+
+    Args:
+        source: A path, the file's bytes, or a binary file; 8 or 16 bits or floating samples.
+
+    Returns:
+        Relative inverse depth, h x w, float32, upright: larger is nearer; what :meth:`Photo.with_depth` takes.
+
+    Raises:
+        PhotoError: There is no such file, or it is no picture, or a coloured one.
+    """
+    filename = _filename(source)
+    data = _read(source, filename)
+    with _decoding(data, filename, megapixel_limit()) as image:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode in {"1", "P", "PA", "LA", "RGBA", "RGBX", "CMYK", "YCbCr"}:
+            upright = upright.convert("RGB")
+        samples = np.asarray(upright)
+    if samples.ndim == 3:
+        if (samples != samples[..., :1]).any():
+            raise PhotoError(
+                f"{filename} is coloured, and a depth map is grey.", "Save it without a colour scale, near as white."
+            )
+        samples = samples[..., 0]
+    depth = samples.astype(np.float32)
+    if not np.isfinite(depth).all():
+        raise PhotoError(f"{filename} has samples that are no numbers.", "Save it anew, far things as 0.")
+    return -depth if _is_white_zero(image) else depth
+
+
+def encode_depth(depth: NDArray[np.float32]) -> bytes:
+    """Encode a depth map as a picture that :func:`read_depth` reads.
+
+    Args:
+        depth: Relative inverse depth, h x w, float32: larger is nearer.
+
+    Returns:
+        A PNG of 16-bit grey, the farthest black and the nearest white: factor and zero of such a map mean nothing.
+
+    Raises:
+        OptionError: It is no such map.
+    """
+    nearness = checked_depth(depth)
+    lowest, highest = float(nearness.min()), float(nearness.max())
+    share = (nearness - lowest) / (highest - lowest or 1.0)
+    return encode(np.rint(share * 65535).astype(np.uint16))
 
 
 def format_of(path: Path, *, transparent: bool = False) -> FileFormat:
@@ -444,6 +508,27 @@ def megapixel_limit(max_megapixels: float | None = None) -> float:
     if not max_megapixels > 0:
         raise OptionError(f"A limit of {max_megapixels:g} megapixels lets no photo through.")
     return max_megapixels
+
+
+@contextlib.contextmanager
+def _decoding(data: bytes, filename: str, limit: float) -> Iterator[Image.Image]:
+    """The decoded picture of a file; what goes wrong until the end of the block is told of the file."""
+    try:
+        image = _identify(data, filename)
+        _check_size(image, filename, limit)
+        image.load()
+        yield image
+    except PhotoError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"{filename} holds a frame that is too large: {error}.") from error
+    except MemoryError as error:
+        raise PhotoError(f"{filename} does not fit into memory.", "Make it smaller.") from error
+    except _DECODE_ERRORS as error:
+        raise PhotoError(
+            f"{filename} is damaged and cannot be decoded: {_cause(error)}.",
+            "Copy it again from where it came from, or save it anew in another program.",
+        ) from error
 
 
 def _check_size(image: Image.Image, filename: str, limit: float) -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import cv2
 import numpy as np
 
 from arena.catalog import get_card
@@ -17,6 +18,7 @@ from arena.compose import (
     Transparent,
     blur_background,
     cutout,
+    depth_blur,
     ground_blur,
     mask_overlay,
     replace_background,
@@ -27,6 +29,7 @@ from arena.matte import MatteKind
 from arena.photo import Photo, encode
 from arena.refine import feather, refine
 from arena.refine.foreground import estimate_foreground
+from arena.refine.guided import guided_upsample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,6 +57,9 @@ EFFECT_PICTURES: dict[Effect, Picture] = {
 
 _EFFECTS = {picture: effect for effect, picture in EFFECT_PICTURES.items()}
 _AS_IS = Finish()
+
+DEPTH_RADIUS = 2
+"""Half width of the window in which the edges of a depth map are fitted to the photo's, in pixels of the map."""
 
 
 def refined_alpha(photo: Photo, matte: Matte, options: RefineOptions) -> Alpha:
@@ -127,7 +133,44 @@ def subject_colours(
     return estimate_foreground(rgb, alpha, method="multilevel" if colours == "multilevel" else "fast")
 
 
-def apply_effect(front: Pixels, rgb: Pixels, alpha: Alpha, finish: Finish, light: Alpha | None = None) -> Pixels:
+def blur_amount(rgb: Pixels, alpha: Alpha, finish: Finish, depth: Alpha | None) -> Alpha | None:
+    """How much of the blur each pixel of the background gets.
+
+    Args:
+        rgb: uint8, H x W x 3, the photo.
+        alpha: float32, H x W, what is composited with.
+        finish: What the blur goes by.
+        depth: Relative inverse depth, float32, of the same view at any size; None if it is unknown.
+
+    Returns:
+        float32, H x W or H x 1, in [0, 1]; None if all of it is blurred alike.
+
+    Raises:
+        OptionError: The blur is to go by a depth that is not known.
+    """
+    if finish.distance == "alike":
+        return None
+    if finish.distance == "ground":
+        return ground_blur(alpha)
+    if depth is None:
+        raise OptionError(
+            "The photo has no depth map to blur it by.", "Make one with arena.estimate_depth, or read_depth a picture."
+        )
+    amount, (height, width) = depth_blur(depth, alpha), alpha.shape
+    if amount.shape[0] > height or amount.shape[1] > width:
+        amount = np.asarray(cv2.resize(amount, (width, height), interpolation=cv2.INTER_AREA))
+    # The map is coarse, and blur that begins beside an edge instead of at it is seen.
+    return guided_upsample(np.clip(amount, 0, 1), rgb, radius=DEPTH_RADIUS)
+
+
+def apply_effect(
+    front: Pixels,
+    rgb: Pixels,
+    alpha: Alpha,
+    finish: Finish,
+    light: Alpha | None = None,
+    depth: Alpha | None = None,
+) -> Pixels:
     """The effect alone: what page and files have in common, at any size.
 
     Args:
@@ -136,13 +179,17 @@ def apply_effect(front: Pixels, rgb: Pixels, alpha: Alpha, finish: Finish, light
         alpha: float32, H x W, what is composited with.
         finish: The effect and its settings, in pixels of these arrays.
         light: float32, H x W x 3: that of a larger version of the photo, for the blur of a lens; None takes this one's.
+        depth: float32, h x w: the photo's relative inverse depth; None if it is unknown.
 
     Returns:
         uint8, H x W x 3, or H x W x 4 with straight alpha where the background is transparent.
+
+    Raises:
+        OptionError: The blur is to go by a depth that is not known.
     """
     match finish.effect:
         case Effect.BLUR:
-            amount = ground_blur(alpha) if finish.ground else None
+            amount = blur_amount(rgb, alpha, finish, depth)
             return blur_background(
                 rgb, alpha, finish.kernel, foreground=front, bokeh=finish.bokeh, light=light, amount=amount
             )
@@ -220,7 +267,7 @@ class Subject:
         if effect is Effect.BLUR:
             if finish.kernel == 1:
                 return self._photo.rgb.copy()
-            return apply_effect(self._colours, self._photo.rgb, self._alpha, finish)
+            return apply_effect(self._colours, self._photo.rgb, self._alpha, finish, depth=self._photo.depth)
         alpha = self._photo.cutout_alpha(self._alpha)
         return apply_effect(self._straight_colours, self._photo.straight_rgb, alpha, finish)
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from arena.catalog import ModelCard, Task
-from arena.errors import CheckpointError
+from arena.errors import ArenaError, CheckpointError
 from arena.matte import MatteKind
 from arena.models.base import Prediction, Segmenter
+from arena.models.depth import Depth, DepthEstimator
 from arena.prompts import scores_in_words
 
 if TYPE_CHECKING:
@@ -115,6 +116,22 @@ class SlowSegmenter(DiscSegmenter):
         # Long, for a page's reruns lie between: on a busy machine seconds each.
         SlowSegmenter.gate.wait(300)
         return Prediction(disc(photo.height, photo.width), seconds=0.3)
+
+
+class RampEstimator(DepthEstimator):
+    """Finds everything the nearer the lower it is in the photo."""
+
+    failure: ArenaError | None = None
+
+    @classmethod
+    def load(cls, card: ModelCard, weights: Path | None, device: str) -> Self:
+        return cls(card, device, None)  # type: ignore[arg-type]
+
+    def _estimate(self, photo: Photo) -> Depth:
+        if RampEstimator.failure is not None:
+            raise RampEstimator.failure
+        rows = -(-photo.height // 2)
+        return Depth(np.linspace(0, 1, rows, dtype=np.float32)[:, None].repeat(-(-photo.width // 2), axis=1), 0.2)
 
 
 class BoxSegmenter(DiscSegmenter):

@@ -50,7 +50,7 @@ def test_a_model_that_cannot_be_loaded_is_not_said_to_be_where_another_ran(
     monkeypatch.setattr("arena.comparison.resolve_device", lambda _: "cuda:0")
     pool = Mock(spec=ModelPool)
     there = Mock()
-    there.segmenter.device = "cpu"
+    there.model.device = "cpu"
     there.segmenter.segment.side_effect = OutOfMemoryError("Too large.", "Take a smaller one.")
     there.download_seconds = there.load_seconds = 0.0
     pool.get.side_effect = [there, DeviceError("It is gone.", "Plug it in.")]

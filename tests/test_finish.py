@@ -36,7 +36,7 @@ EVERYTHING = Finish(
     Effect.REPLACE,
     kernel=31,
     bokeh="hexagon",
-    ground=True,
+    distance="ground",
     refine=RefineOptions(components=1, grow=-0.5),
     colours="multilevel",
     background=Gradient(((1, 2, 3), (255, 0, 128)), angle=33.5),
@@ -83,7 +83,7 @@ def beach(tmp_path: Path) -> Path:
         ("harmonise", 1.1, "harmonise must be a number from 0 to 1"),
         ("light_wrap", "1", "light_wrap must be a number from 0 to 1"),
         ("light_wrap", float("nan"), "light_wrap must be a number from 0 to 1"),
-        ("ground", "yes", "ground must be true or false"),
+        ("distance", "far", "distance must be one of alike, ground, depth"),
         ("linear", 1, "linear must be true or false"),
     ],
 )

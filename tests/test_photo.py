@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
 from arena.errors import OptionError, PhotoError
-from arena.photo import Photo, encode, fit_within, format_of, save
+from arena.photo import Photo, encode, encode_depth, fit_within, format_of, read_depth, save
 
 
 def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
@@ -436,6 +436,64 @@ def test_a_place_that_cannot_be_written_is_an_error_with_its_name(tmp_path: Path
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(PhotoError, match="cannot be written"):
         save(tmp_path / "file" / "out.png", np.zeros((3, 3, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("samples", "mode"),
+    [
+        (np.arange(12, dtype=np.uint8).reshape(3, 4), "PNG"),
+        (np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000, "PNG"),
+        (np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000, "TIFF"),
+        (np.linspace(0, 1.5, 12, dtype=np.float32).reshape(3, 4), "TIFF"),
+        (np.repeat(np.arange(12, dtype=np.uint8).reshape(3, 4)[..., None], 3, axis=2), "PNG"),
+        (np.dstack([np.arange(12, dtype=np.uint8).reshape(3, 4), np.full((3, 4), 9, np.uint8)]), "PNG"),
+    ],
+)
+def test_depth_maps_of_every_kind_are_read_as_they_are(samples: Any, mode: str) -> None:
+    grey = samples if samples.ndim == 2 else samples[..., 0]
+    depth = read_depth(encoded(Image.fromarray(samples), mode))
+    assert depth.dtype == np.float32
+    np.testing.assert_array_equal(depth, grey.astype(np.float32))
+
+
+def test_a_depth_map_is_turned_as_its_photo_is() -> None:
+    samples = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    turned = read_depth(encoded(Image.fromarray(samples), "PNG", exif=exif))
+    np.testing.assert_array_equal(turned, np.rot90(samples, -1))
+
+
+def test_what_is_no_depth_map_is_refused_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "heat.png").write_bytes(encoded(halves(), "PNG"))
+    with pytest.raises(PhotoError, match=r"heat\.png is coloured, and a depth map is grey"):
+        read_depth(tmp_path / "heat.png")
+    with pytest.raises(PhotoError, match="samples that are no numbers"):
+        read_depth(encoded(Image.fromarray(np.full((3, 4), np.nan, np.float32)), "TIFF"))
+    with pytest.raises(PhotoError, match=r"There is no file|nowhere\.png"):
+        read_depth(tmp_path / "nowhere.png")
+
+
+def test_a_written_depth_map_is_the_same_but_for_unit_and_zero() -> None:
+    depth = np.random.default_rng(1).normal(size=(20, 30)).astype(np.float32)
+    again = read_depth(encode_depth(depth))
+    stretched = (depth - depth.min()) / (depth.max() - depth.min())
+    np.testing.assert_allclose(again / 65535, stretched, atol=1e-5)
+    assert not read_depth(encode_depth(np.full((2, 2), 7, np.float32))).any()
+
+
+def test_a_photo_takes_the_depth_of_its_own_view_alone() -> None:
+    photo = Photo.from_array(np.zeros((300, 451, 3), np.uint8))
+    depth = np.zeros((34, 51), np.float32)
+    known = photo.with_depth(depth)
+    assert known.depth is not None
+    assert (known.rgb is photo.rgb, known.digest, photo.depth) == (True, photo.digest, None)
+    assert known.with_depth(None).depth is None
+    for shape in ((51, 34), (34, 34), (300, 440)):
+        with pytest.raises(OptionError, match="is not of a photo of 451 x 300 px"):
+            photo.with_depth(np.zeros(shape, np.float32))
+    with pytest.raises(OptionError, match="depth must be a float32 array"):
+        photo.with_depth(np.zeros((34, 51)))
 
 
 def test_fit_within_keeps_proportions_and_never_enlarges() -> None:

@@ -21,6 +21,7 @@ from arena.compose import (
     blur_background,
     blur_plate,
     composite,
+    depth_blur,
     ground_blur,
     mask_overlay,
     replace_background,
@@ -31,7 +32,9 @@ from arena.matte import Matte, MatteKind
 from arena.photo import Photo, encode, save
 from arena.refine import PRESETS, RefineOptions, feather, refine
 from arena.refine.foreground import estimate_foreground
+from arena.refine.guided import guided_upsample
 from arena.render import (
+    DEPTH_RADIUS,
     Summary,
     compositing_alpha,
     render_blur,
@@ -124,15 +127,31 @@ def test_the_ground_is_the_compositors(photo: Photo) -> None:
     standing = Matte(alpha, MatteKind.ALPHA, "disc", 0.1, "cpu")
     own = estimate_foreground(photo.rgb, alpha)
     expected = blur_background(photo.rgb, alpha, 31, foreground=own, amount=ground_blur(alpha))
-    out = render_blur(photo, standing, 31, Finish(ground=True))
+    out = render_blur(photo, standing, 31, Finish(distance="ground"))
     np.testing.assert_array_equal(out, expected)
     np.testing.assert_array_equal(out[70, :50], photo.rgb[70, :50])
     assert (out != render_blur(photo, standing, 31)).any()
     # Without feet it is the blur that it always was.
     alpha[70:, 50:80] = 1
     np.testing.assert_array_equal(
-        render_blur(photo, standing, 31, Finish(ground=True)), render_blur(photo, standing, 31)
+        render_blur(photo, standing, 31, Finish(distance="ground")), render_blur(photo, standing, 31)
     )
+
+
+def test_the_depth_is_the_compositors_along_the_photos_edges(photo: Photo, matte: Matte) -> None:
+    depth = np.linspace(0, 1, 48, dtype=np.float32)[:, None].repeat(64, axis=1)
+    known, by_depth = photo.with_depth(depth), Finish(distance="depth")
+    own = estimate_foreground(photo.rgb, matte.alpha)
+    amount = guided_upsample(depth_blur(depth, matte.alpha), photo.rgb, radius=DEPTH_RADIUS)
+    expected = blur_background(photo.rgb, matte.alpha, 31, foreground=own, amount=amount)
+    np.testing.assert_array_equal(render_blur(known, matte, 31, by_depth), expected)
+    with pytest.raises(OptionError, match="The photo has no depth map to blur it by"):
+        render_blur(photo, matte, 31, by_depth)
+    # A map that is finer than the photo, and a picture that is not blurred.
+    fine = photo.with_depth(np.asarray(cv2.resize(depth, (256, 192))))
+    assert np.abs(render_blur(fine, matte, 31, by_depth).astype(int) - expected).mean() < 4
+    assert np.abs(render_blur(photo, matte, 31).astype(int) - expected).mean() > 8
+    np.testing.assert_array_equal(render_cutout(photo, matte, by_depth), render_cutout(photo, matte))
 
 
 def test_a_replacement_is_the_compositors(photo: Photo, matte: Matte) -> None:

@@ -46,7 +46,7 @@ def models(
         table.add_row(
             card.key,
             card.label,
-            card.mask_kind,
+            "depth map" if card.task is Task.DEPTH else card.mask_kind,
             _prompts(card),
             licence,
             format_bytes(card.bytes) if card.bytes else "",

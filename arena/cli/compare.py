@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from collections import OrderedDict
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arena.catalog import DEFAULT_MODEL, get_card
+from arena.catalog import DEFAULT_MODEL, DEPTH_MODEL, get_card
 from arena.cli.bars import model_bars
 from arena.cli.console import EXIT_FAILED, err, out, print_error, print_licence_notices
-from arena.cli.finishing import BackgroundFlags, BlurFlags, BokehFlags, ConfigOption, RefineFlags, read_finish
+from arena.cli.finishing import (
+    BackgroundFlags,
+    BlurFlags,
+    BokehFlags,
+    ConfigOption,
+    RefineFlags,
+    needs_depth,
+    read_finish,
+)
 from arena.cli.flags import spread
 from arena.cli.options import BoxesOption, DeviceOption, HairOption, PointsOption, PromptOption, is_told, prompts_for
 from arena.errors import OptionError
@@ -22,9 +32,17 @@ from arena.wording import format_seconds
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from arena.comparison import Result
     from arena.errors import ArenaError
+    from arena.photo import Photo
     from arena.render import Summary
+
+
+KEPT_DEPTHS = 100
+"""Depth maps that are kept for the next model, of a megabyte or two each; more are found out again."""
 
 
 @spread
@@ -79,6 +97,8 @@ def compare(
     sources = find_photos(photos)
     count = 0
     numbers = folder / "results.json"
+    # Without its weights no picture can be made, which is better known before hours of work.
+    depths = _Depths(device) if needs_depth(finish) else None
     with _kept(summary, numbers), model_bars(lambda key: get_card(key).label) as bars:
         results = run(sources, keys, device=device, prompts=prompts, on_event=bars.show)
         if not numbers.exists():
@@ -90,6 +110,8 @@ def compare(
             # pymatting prints its warnings to where --json promises nothing but JSON.
             with redirect_stdout(sys.stderr):
                 try:
+                    if depths is not None and result.found and result.photo is not None:
+                        result = dataclasses.replace(result, photo=depths.added_to(result.photo))
                     for path, contents in result_files(result, finish, pictures):
                         write_file(folder / path, contents)
                 except Exception as failure:  # noqa: BLE001 - one picture's failure must not end the comparison
@@ -112,6 +134,25 @@ def compare(
         print_error(error, subject)
     if failures:
         raise typer.Exit(EXIT_FAILED)
+
+
+class _Depths:
+    """The depth of photos, found out once for all models."""
+
+    def __init__(self, device: str) -> None:
+        from arena.models.depth import load_depth  # noqa: PLC0415 - --help does not wait for PyTorch
+
+        with err.status(f"{get_card(DEPTH_MODEL).label} is getting ready"):
+            self._estimator = load_depth(DEPTH_MODEL, device)
+        self._kept: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+
+    def added_to(self, photo: Photo) -> Photo:
+        """The photo with its depth."""
+        if photo.digest not in self._kept:
+            self._kept[photo.digest] = self._estimator.estimate(photo).map
+            if len(self._kept) > KEPT_DEPTHS:
+                self._kept.popitem(last=False)
+        return photo.with_depth(self._kept[photo.digest])
 
 
 def _as_bytes(summary: Summary) -> bytes:

@@ -20,6 +20,7 @@ Preset = Literal["as-is", "u2net-classic", "hair"]
 Matting = Literal["off", "closed-form", "knn"]
 OwnColours = Literal["auto", "fast", "multilevel", "off"]
 Bokeh = Literal["gaussian", "disc", "hexagon"]
+Distance = Literal["alike", "ground", "depth"]
 Fit = Literal["cover", "contain", "stretch", "tile"]
 
 ConfigOption = Annotated[
@@ -50,12 +51,14 @@ class BlurFlags(FlagGroup):
             short="-k",
         ),
     ] = None
-    ground: Annotated[
-        bool | None, Flag("--ground", "ground", "Leave the ground sharp at the feet and blur it with its distance.")
-    ] = None
-    alike: Annotated[
-        bool | None,
-        Flag("--no-ground", "ground", "Blur all of the background alike although the file says ground.", off=True),
+    distance: Annotated[
+        Distance | None,
+        Flag(
+            "--distance",
+            "distance",
+            "Blur alike everywhere; with the ground's distance from the feet: ground; or by depth. Default: alike.",
+            "HOW",
+        ),
     ] = None
 
 
@@ -246,6 +249,11 @@ def read_finish(effect: str, config: Path | None, *groups: FlagGroup) -> Finish:
             raise renamed(error, f"[{table}] {name}" if table else name, flag.name) from error
     _check_matting(finish)
     return finish
+
+
+def needs_depth(finish: Finish) -> bool:
+    """Whether a photo needs a depth map before it can be finished."""
+    return finish.effect == "blur" and finish.distance == "depth"
 
 
 def _plain(flag: Flag, value: Any) -> Any:

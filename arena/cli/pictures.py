@@ -1,15 +1,24 @@
-"""``arena blur``, ``arena replace`` and ``arena cutout``: one photo in, one picture out."""
+"""``arena blur``, ``arena replace``, ``arena cutout`` and ``arena depth``: one photo in, one picture out."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arena.catalog import DEFAULT_MODEL, get_card
+from arena.catalog import DEFAULT_MODEL, DEPTH_MODEL, get_card
 from arena.cli.console import EXIT_FAILED, err, print_licence_notices
-from arena.cli.finishing import BackgroundFlags, BlurFlags, BokehFlags, ConfigOption, RefineFlags, read_finish
+from arena.cli.finishing import (
+    BackgroundFlags,
+    BlurFlags,
+    BokehFlags,
+    ConfigOption,
+    RefineFlags,
+    needs_depth,
+    read_finish,
+)
 from arena.cli.flags import spread
 from arena.cli.options import (
     BoxesOption,
@@ -40,6 +49,16 @@ TransparentOutputOption = Annotated[
     typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Where to: .png or .webp."),
 ]
 
+DepthMapOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--depth-map",
+        metavar="FILE",
+        show_default=False,
+        help="How far everything is, as a grey picture, near is bright; with it --distance depth downloads nothing.",
+    ),
+]
+
 _NOBODY = ("No humans detected", "Try another model: `arena models` lists them.")
 _NOTHING = ("Nothing of that kind was found", "Try other words, or other boxes.")
 """What is said and advised when a model was told what to look for, and found none."""
@@ -60,10 +79,18 @@ def blur(
     hair: HairOption = False,
     quality: QualityOption = 92,
     config: ConfigOption = None,
+    depth_map: DepthMapOption = None,
 ) -> None:
     """Blur a photo's background."""
     finish = read_finish("blur", config, strength, bokeh, refine)
-    _make(source, output, finish, model, device, prompts_for([model], prompt, boxes, points, hair=hair), quality)
+    if depth_map is not None:
+        if strength.distance not in (None, "depth"):
+            raise OptionError(
+                f"--depth-map is of no use with --distance {strength.distance}.", "Leave one of them out."
+            )
+        finish = dataclasses.replace(finish, distance="depth")
+    prompts = prompts_for([model], prompt, boxes, points, hair=hair)
+    _make(source, output, finish, model, device, prompts, quality, depth_map)
 
 
 @spread
@@ -112,6 +139,60 @@ def cutout(
     _make(source, output, finish, model, device, prompts_for([model], prompt, boxes, points, hair=hair), quality)
 
 
+def depth(
+    source: PhotoArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Where to: .png.")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="KEY", help="The model that says how far things are.")
+    ] = DEPTH_MODEL,
+    device: DeviceOption = "auto",
+) -> None:
+    """Write how far everything in a photo is: 16-bit grey, near is bright. `arena blur --depth-map` takes it."""
+    from arena.photo import Photo, encode_depth, write_file  # noqa: PLC0415 - --help does not wait for Pillow
+
+    source, output = expanded(source), expanded(output)
+    if output.suffix.lower() != ".png":
+        raise OptionError(f'The file "{output.name}" does not end in .png.', f"Call it {output.stem}.png.")
+    _keep(output, photo=source)
+    photo = estimated_depth(Photo.open(source), model, device)
+    assert photo.depth is not None  # noqa: S101 - for the type checker: it has just been found out
+    write_file(output, encode_depth(photo.depth))
+    height, width = photo.depth.shape
+    err.print(f"{output}: {width} x {height} px", markup=False, soft_wrap=True)
+
+
+def estimated_depth(photo: Photo, model: str, device: str) -> Photo:
+    """A photo with its depth, progress shown on the way.
+
+    Args:
+        photo: The photo.
+        model: Key of a model that gives depth.
+        device: A device key or ``"auto"``.
+
+    Returns:
+        The photo with it.
+
+    Raises:
+        ArenaError: It cannot be had; the message says why.
+    """
+    from arena.comparison import estimate_depths  # noqa: PLC0415 - --help does not wait for it
+
+    with err.status(f"{get_card(model).label} is looking at {photo.name}"):
+        (result,) = estimate_depths([photo], model, device=device)
+    if result.error is not None:
+        raise result.error
+    assert result.photo is not None  # noqa: S101 - for the type checker: no error means that it is there
+    return result.photo
+
+
+def _keep(output: Path, **inputs: Path | None) -> None:
+    """Refuse to write over what is read."""
+    for what, path in inputs.items():
+        if path is not None and output.exists() and path.exists() and output.samefile(path):
+            name = what.replace("_", " ")
+            raise OptionError(f"The {name} {path} would be overwritten.", "Choose another name for the result.")
+
+
 def _make(
     source: Path,
     output: Path,
@@ -120,17 +201,22 @@ def _make(
     device: str,
     prompts: dict[str, dict[str, Any]],
     quality: int,
+    depth_map: Path | None = None,
 ) -> None:
-    from arena.photo import Photo, format_of, save  # noqa: PLC0415 - --help does not wait for Pillow
+    from arena.photo import Photo, format_of, read_depth, save  # noqa: PLC0415 - --help does not wait for Pillow
     from arena.render import render_finish  # noqa: PLC0415 - nor for OpenCV
 
     source, output = expanded(source), expanded(output)
+    depth_map = None if depth_map is None else expanded(depth_map)
     format_of(output, transparent=finish.is_transparent)
     backdrop = finish.background.path if isinstance(finish.background, Photo) else None
-    for what, path in (("photo", source), ("background", backdrop)):
-        if path is not None and output.exists() and path.exists() and output.samefile(path):
-            raise OptionError(f"The {what} {path} would be overwritten.", "Choose another name for the result.")
+    _keep(output, photo=source, background=backdrop, depth_map=depth_map)
+    nearness = None if depth_map is None else read_depth(depth_map)
     photo, matte = _segment(source, model, device, prompts)
+    if nearness is not None:
+        photo = photo.with_depth(nearness)
+    elif needs_depth(finish):
+        photo = estimated_depth(photo, DEPTH_MODEL, device)
     save(output, render_finish(photo, matte, finish), quality=quality, exif=photo.exif)
     _report(output, matte)
 

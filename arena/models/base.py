@@ -1,4 +1,4 @@
-"""What every segmenter has in common: one lock, one timing, one promise about its matte."""
+"""What every model has in common: one lock, one answer to exhausted memory; and what a segmenter promises."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from arena.errors import ArenaError, OptionError, OutOfMemoryError, UnexpectedEr
 from arena.matte import Matte
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -53,14 +53,11 @@ class Prediction:
     """How soft this matte is, where that is not what the card says."""
 
 
-class Segmenter(ABC):
-    """A loaded model: photo in, matte out. Safe to share between threads: one runs at a time."""
-
-    prompts: ClassVar[frozenset[str]] = frozenset()
-    """Names of the keyword arguments that ``segment`` takes beside the photo."""
+class Model(ABC):
+    """Anything that a card names, loaded. Safe to share between threads: one runs at a time."""
 
     def __init__(self, card: ModelCard, device: str) -> None:
-        """Keep what every segmenter needs; adapters load their network in ``load``.
+        """Keep what every model needs; adapters load their network in ``load``.
 
         Args:
             card: The model's card.
@@ -73,7 +70,7 @@ class Segmenter(ABC):
     @classmethod
     @abstractmethod
     def load(cls, card: ModelCard, weights: Path | None, device: str) -> Self:
-        """Build the segmenter.
+        """Build the model.
 
         Args:
             card: The model's card.
@@ -81,11 +78,31 @@ class Segmenter(ABC):
             device: A resolved device.
 
         Returns:
-            A segmenter that is ready to run.
+            A model that is ready to run.
 
         Raises:
             CheckpointError: The file's tensors do not fit the network.
         """
+
+    def _run_alone[Outcome](self, work: Callable[[], Outcome]) -> Outcome:
+        """Do something with the lock held; memory that does not suffice is told as such."""
+        with self._lock:
+            try:
+                return work()
+            except ArenaError:
+                raise
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+        # Not chained: the frames of the failed pass hold its tensors for as long as somebody keeps the error.
+        raise out_of_memory(self.card, self.device)
+
+
+class Segmenter(Model):
+    """A model with a matte as its answer: photo in, matte out."""
+
+    prompts: ClassVar[frozenset[str]] = frozenset()
+    """Names of the keyword arguments that ``segment`` takes beside the photo."""
 
     @abstractmethod
     def _predict(self, photo: Photo, **prompts: Any) -> Prediction:
@@ -106,19 +123,7 @@ class Segmenter(ABC):
             OutOfMemoryError: The photo does not fit the device.
         """
         self.check_told(self.card, prompts)
-        exhausted = False
-        with self._lock:
-            try:
-                prediction = self._predict(photo, **prompts)
-            except ArenaError:
-                raise
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                exhausted = True
-        if exhausted:
-            # Not chained: the frames of the failed pass hold its tensors for as long as somebody keeps the error.
-            raise out_of_memory(self.card, self.device)
+        prediction = self._run_alone(lambda: self._predict(photo, **prompts))
         if prediction.alpha.shape != photo.rgb.shape[:2] or not np.isfinite(prediction.alpha.max()):
             # A matte of NaN would look like a photo without anybody in it.
             raise UnexpectedError(

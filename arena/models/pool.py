@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arena import weights
-from arena.catalog import get_card
+from arena.catalog import Task, get_card, list_models
 from arena.devices import AUTO, Stopwatch, free_memory, resolve_device, usable_device
 from arena.errors import ModelUnavailableError, OptionError
-from arena.models.base import Segmenter, is_out_of_memory, out_of_memory
+from arena.models.base import Model, Segmenter, is_out_of_memory, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,18 +29,23 @@ SPARE_BYTES = 2 << 30
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A segmenter and what it took to have it."""
+    """A model and what it took to have it."""
 
-    segmenter: Segmenter
+    model: Model
     """Shared with all other callers."""
     download_seconds: float
     """0 if the weights were there."""
     load_seconds: float
     """0 if it was loaded before."""
 
+    @property
+    def segmenter(self) -> Segmenter:
+        """The model, if mattes are what it gives; else OptionError."""
+        return as_segmenter(self.model)
+
 
 class ModelPool:
-    """Segmenters by model and device, least recently used first. Safe to share between threads."""
+    """Models by key and device, least recently used first. Safe to share between threads."""
 
     def __init__(self, max_loaded: int | None = None) -> None:
         """Start empty.
@@ -49,7 +54,7 @@ class ModelPool:
             max_loaded: How many models to keep; by default ``ARENA_MAX_LOADED``, else as many as leave 2 GiB free.
         """
         self._max_loaded = max_loaded
-        self._segmenters: OrderedDict[tuple[str, str], Segmenter] = OrderedDict()
+        self._models: OrderedDict[tuple[str, str], Model] = OrderedDict()
         self._lock = threading.Lock()
         self._loading: dict[str, threading.Lock] = {}
 
@@ -62,7 +67,7 @@ class ModelPool:
         cancel: threading.Event | None = None,
         on_load: Callable[[], None] | None = None,
     ) -> Loaded:
-        """The segmenter of a model on a device, downloaded and loaded if this is its first use.
+        """A model on a device, downloaded and loaded if this is its first use.
 
         Threads wait for one that loads a model on the same device.
 
@@ -74,7 +79,7 @@ class ModelPool:
             on_load: Called when the weights are there and loading begins; not for a model that is loaded already.
 
         Returns:
-            The segmenter and the seconds that its download and its loading took in this call.
+            The model and the seconds that its download and its loading took in this call.
 
         Raises:
             UnknownModelError: No such model.
@@ -86,8 +91,8 @@ class ModelPool:
         card = get_card(key)
         check_available(card)
         slot = key, resolve_device(device)
-        if (segmenter := self._touch(slot)) is not None:
-            return Loaded(segmenter, 0.0, 0.0)
+        if (model := self._touch(slot)) is not None:
+            return Loaded(model, 0.0, 0.0)
         there = weights.is_cached(card)
         # Outside of the lock: two that want one file wait for each other inside of it, and can be cancelled there.
         with Stopwatch() as download:
@@ -96,16 +101,16 @@ class ModelPool:
         slot = key, usable_device(device)
         # One at a time on each device: two that look for room at once would both find it.
         with self._loading_lock(slot[1]):
-            if (segmenter := self._touch(slot)) is not None:
-                return Loaded(segmenter, 0.0 if there else download.seconds, 0.0)
+            if (model := self._touch(slot)) is not None:
+                return Loaded(model, 0.0 if there else download.seconds, 0.0)
             if on_load is not None:
                 on_load()
             self._make_room(card, slot[1])
             with Stopwatch(slot[1]) as load:
-                segmenter = load_adapter(card, path, slot[1])
+                model = _load(card, path, slot[1])
             with self._lock:
-                self._segmenters[slot] = segmenter
-            return Loaded(segmenter, 0.0 if there else download.seconds, load.seconds)
+                self._models[slot] = model
+            return Loaded(model, 0.0 if there else download.seconds, load.seconds)
 
     def unload(self, key: str | None = None, device: str | None = None) -> list[str]:
         """Let go of models; whoever still runs one finishes undisturbed.
@@ -119,27 +124,27 @@ class ModelPool:
         """
         resolved = None if device is None else resolve_device(device)
         with self._lock:
-            slots = [s for s in self._segmenters if key in (None, s[0]) and resolved in (None, s[1])]
+            slots = [s for s in self._models if key in (None, s[0]) and resolved in (None, s[1])]
             for slot in slots:
-                del self._segmenters[slot]
+                del self._models[slot]
         _release(devices={slot[1] for slot in slots})
         return [slot[0] for slot in slots]
 
     def loaded(self) -> list[tuple[str, str]]:
         """Key and device of the models in memory, least recently used first."""
         with self._lock:
-            return list(self._segmenters)
+            return list(self._models)
 
     def _loading_lock(self, device: str) -> threading.Lock:
         with self._lock:
             return self._loading.setdefault(device, threading.Lock())
 
-    def _touch(self, slot: tuple[str, str]) -> Segmenter | None:
+    def _touch(self, slot: tuple[str, str]) -> Model | None:
         with self._lock:
-            segmenter = self._segmenters.get(slot)
-            if segmenter is not None:
-                self._segmenters.move_to_end(slot)
-            return segmenter
+            model = self._models.get(slot)
+            if model is not None:
+                self._models.move_to_end(slot)
+            return model
 
     def _make_room(self, card: ModelCard, device: str) -> None:
         """Evict the least recently used models of a device until the new one fits the budget."""
@@ -148,14 +153,14 @@ class ModelPool:
         limit = self._max_loaded if self._max_loaded is not None else _limit_from_environment()
         while True:
             with self._lock:
-                rivals = [slot for slot in self._segmenters if slot[1] == device]
+                rivals = [slot for slot in self._models if slot[1] == device]
                 if not rivals:
                     return
                 # Weights stored in half precision take twice their file's size once they run in single.
                 short = free_memory(device) < 2 * card.bytes + SPARE_BYTES
                 if not (short if limit is None else len(rivals) >= limit):
                     return
-                del self._segmenters[rivals[0]]
+                del self._models[rivals[0]]
             _release(devices={device})
 
 
@@ -181,17 +186,64 @@ def check_available(card: ModelCard) -> None:
         raise ModelUnavailableError(f"{card.label} is not available in this build.", "Choose another model.")
 
 
-def adapter_of(card: ModelCard) -> type[Segmenter]:
+def check_segments(card: ModelCard) -> None:
+    """Make sure that a model is one that gives mattes, before it is downloaded for nothing.
+
+    Args:
+        card: The model's card.
+
+    Raises:
+        OptionError: It gives something else.
+    """
+    if card.task is Task.DEPTH:
+        raise OptionError(
+            f"{card.label} gives a depth map, not a matte.",
+            "Choose another model; the blur takes depth from it by `--distance depth`.",
+        )
+
+
+def check_gives_depth(card: ModelCard) -> None:
+    """Make sure that a model is one that gives depth, before it is downloaded for nothing.
+
+    Args:
+        card: The model's card.
+
+    Raises:
+        OptionError: It gives something else.
+    """
+    if card.task is not Task.DEPTH:
+        keys = ", ".join(card.key for card in list_models(task=Task.DEPTH))
+        raise OptionError(f"{card.label} gives a matte, not a depth map.", f"Depth comes from {keys}.")
+
+
+def as_segmenter(model: Model) -> Segmenter:
+    """A model as one that gives mattes.
+
+    Args:
+        model: Any model.
+
+    Returns:
+        The same.
+
+    Raises:
+        OptionError: It gives something else.
+    """
+    check_segments(model.card)
+    assert isinstance(model, Segmenter)  # noqa: S101 - all others give mattes
+    return model
+
+
+def adapter_of(card: ModelCard) -> type[Model]:
     """The class that runs a model, which this build has; it imports what that class needs.
 
     Args:
         card: The model's card.
 
     Returns:
-        Its segmenter.
+        Its class.
     """
     module, _, name = card.adapter.partition(":")
-    adapter: type[Segmenter] = getattr(importlib.import_module(module), name)
+    adapter: type[Model] = getattr(importlib.import_module(module), name)
     return adapter
 
 
@@ -208,8 +260,14 @@ def load_adapter(card: ModelCard, path: Path | None, device: str) -> Segmenter:
 
     Raises:
         CheckpointError: The weights do not fit the network.
+        OptionError: Mattes are not what it gives.
         OutOfMemoryError: It does not fit the device.
     """
+    check_segments(card)
+    return as_segmenter(_load(card, path, device))
+
+
+def _load(card: ModelCard, path: Path | None, device: str) -> Model:
     try:
         return adapter_of(card).load(card, path, device)
     except (MemoryError, RuntimeError) as error:
@@ -253,6 +311,7 @@ def load_model(key: str, device: str = AUTO) -> Segmenter:
     Raises:
         ArenaError: As :meth:`ModelPool.get`.
     """
+    check_segments(get_card(key))
     return _pool.get(key, device).segmenter
 
 

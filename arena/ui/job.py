@@ -8,11 +8,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from arena.comparison import Event, Result, Stage, compare
+from arena.catalog import Task, get_card
+from arena.comparison import Event, Result, Stage, compare, estimate_depths
 from arena.errors import ArenaError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from arena.photo import Photo
 
@@ -138,14 +139,7 @@ class Job:
                 continue
             prompts = {order.model: self._prompts[order.model]} if order.model in self._prompts else None
             try:
-                for result in compare(
-                    order.photos,
-                    order.model,
-                    device=self._device,
-                    prompts=prompts,
-                    on_event=self._note,
-                    stop=self._stop,
-                ):
+                for result in self._results(order, prompts):
                     with self._lock:
                         self._fresh.append(result)
                         self._done += 1
@@ -158,6 +152,18 @@ class Job:
                     self._fresh += failed
                     self._done += len(failed)
                 self._note(Event(order.model, Stage.FAILED, photos=len(order.photos), error=error))
+
+    def _results(self, order: Order, prompts: Mapping[str, Mapping[str, Any]] | None) -> Iterator[Result]:
+        if get_card(order.model).task is Task.DEPTH:
+            return estimate_depths(order.photos, order.model, device=self._device, on_event=self._note, stop=self._stop)
+        return compare(
+            order.photos,
+            order.model,
+            device=self._device,
+            prompts=prompts,
+            on_event=self._note,
+            stop=self._stop,
+        )
 
     def _note(self, event: Event) -> None:
         if time.monotonic() - self._last_seen > UNWATCHED_SECONDS and not self._stop.is_set():

@@ -124,7 +124,8 @@ class Preview:
 
     def _blurred(self, front: _Front, finish: Finish) -> Pixels:
         light = self._light if finish.bokeh != "gaussian" and self._scale != 1 else None
-        return apply_effect(front.colours, self._photo.rgb, front.alpha, finish, light)
+        depth = self._original[0].depth
+        return apply_effect(front.colours, self._photo.rgb, front.alpha, finish, light, depth)
 
     @cached_property
     def _light(self) -> Alpha:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from arena.catalog import get_card
+from arena.catalog import DEPTH_MODEL, Task, get_card
 from arena.devices import resolve_device
 from arena.errors import DeviceError
 from arena.ui.job import Job, Order
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arena.comparison import Result
+    from arena.errors import ArenaError
     from arena.photo import Photo
     from arena.ui.state import Workspace
 
@@ -62,6 +63,18 @@ def retry(space: Workspace, key: ResultKey) -> None:
         _launch(space, [(key.model, result.photo)], key.device, key.prompts)
 
 
+def find_depths(space: Workspace, photos: Sequence[Photo], device: str) -> None:
+    """Find out how far everything in photos is.
+
+    Args:
+        space: The page's memory.
+        photos: The photos.
+        device: A device key or ``"auto"``.
+    """
+    space.job = Job([Order(DEPTH_MODEL, photos)], device)
+    space.job.start()
+
+
 def collect() -> None:
     """Take over what runs have finished, unless its photo is gone by now; what it replaces was kept until here."""
     for space in session().workspaces:
@@ -70,12 +83,47 @@ def collect() -> None:
         for result in space.job.take():
             if result.photo is None or result.photo.digest not in space.at_hand:
                 continue
+            if get_card(result.model).task is Task.DEPTH:
+                take_depth(space, result.photo, result.error)
+                continue
             key = _key(result.model, result.photo.digest, result.device, space.prompts)
             # What another device or prompt gave is dropped with it: each result holds a matte of the photo's size.
             for old in [k for k in space.results if (k.model, k.digest) == (key.model, key.digest)]:
                 del space.results[old]
                 space.previews.pop(old, None)
             space.results[key] = result
+
+
+def take_depth(space: Workspace, photo: Photo, error: ArenaError | None = None) -> None:
+    """Keep what has become known of a photo's depth.
+
+    Args:
+        space: The page's memory.
+        photo: The photo, with its depth if that was found out.
+        error: Why it was not.
+    """
+    if photo.depth is None:
+        if error is not None:
+            space.depth_errors[photo.digest] = error
+        return
+    space.depths[photo.digest] = photo.depth
+    space.depth_errors.pop(photo.digest, None)
+    # They hold the photo without it.
+    for key in [key for key in space.previews if key.digest == photo.digest]:
+        del space.previews[key]
+
+
+def forget_depths(space: Workspace) -> None:
+    """Let go of the depth of all photos.
+
+    Args:
+        space: The page's memory.
+    """
+    for digest in space.depths:
+        for key in [key for key in space.previews if key.digest == digest]:
+            del space.previews[key]
+    space.depths.clear()
+    space.depths_forgotten += 1
 
 
 def shown_results(space: Workspace) -> list[tuple[ResultKey, Result]]:
@@ -91,9 +139,26 @@ def shown_results(space: Workspace) -> list[tuple[ResultKey, Result]]:
     for photo in space.at_hand.values():
         for column in _on_page(space, photo):
             key = _key_of(column, photo)
-            # Names are told apart anew when photos come and go.
-            shown.append((key, dataclasses.replace(space.results[key], photo_name=photo.name)))
+            shown.append((key, completed(space, space.results[key])))
     return shown
+
+
+def completed(space: Workspace, result: Result) -> Result:
+    """A result with what has become known of its photo since.
+
+    Args:
+        space: The page's memory.
+        result: A result of a photo at hand.
+
+    Returns:
+        The same with the photo's depth, if that was found out, and its present name: names are told apart anew when
+        photos come and go.
+    """
+    if result.photo is None:
+        return result
+    digest = result.photo.digest
+    photo = result.photo.with_depth(space.depths.get(digest))
+    return dataclasses.replace(result, photo_name=space.at_hand[digest].name, photo=photo)
 
 
 def _on_page(space: Workspace, photo: Photo) -> list[Column]:

@@ -15,7 +15,11 @@ from arena.ui.sketch import Prompts
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from arena.comparison import Result
+    from arena.errors import ArenaError
     from arena.photo import Photo
     from arena.ui.job import Job
     from arena.ui.previews import Preview
@@ -64,7 +68,11 @@ class Key(StrEnum):
     EFFECT = "effect"
     KERNEL = "kernel"
     BOKEH = "bokeh"
-    GROUND = "ground"
+    DISTANCE = "distance"
+    DEPTH = "depth"
+    """Prefix, as the two that follow: one control a page."""
+    DEPTH_UPLOAD = "depth_upload"
+    FORGET_DEPTH = "forget_depth"
     BACKDROP = "backdrop"
     """Prefix, as all that follow here: one control of the new background a page."""
     BACKDROP_COLOUR = "backdrop_colour"
@@ -151,6 +159,12 @@ class Workspace:
     """What was on the page before it, and stays there for photos of which it has given nothing yet."""
     previews: dict[ResultKey, Preview] = field(default_factory=dict)
     """Screen-sized pictures of results."""
+    depths: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Relative inverse depth of photos, by digest."""
+    depth_errors: dict[str, ArenaError] = field(default_factory=dict)
+    """Why it is not known although it was asked for, by digest."""
+    depths_forgotten: int = 0
+    """How often they were: an uploader that is to be empty again needs another key."""
     originals: dict[str, bytes] = field(default_factory=dict)
     """Photos at screen size, by digest."""
     job: Job | None = None

@@ -293,7 +293,7 @@ def test_linear_light_changes_mixed_pixels_alone(portrait: Path, tmp_path: Path)
 
 def test_the_ground_is_sharp_at_the_feet(portrait: Path, tmp_path: Path) -> None:
     config = tmp_path / "ground.toml"
-    config.write_text("ground = true\n")
+    config.write_text('distance = "ground"\n')
 
     def blurred(*words: object) -> NDArray[np.int_]:
         out = tmp_path / "out.png"
@@ -301,14 +301,14 @@ def test_the_ground_is_sharp_at_the_feet(portrait: Path, tmp_path: Path) -> None
         assert result.exit_code == 0, result.output
         return Photo.open(out).rgb.astype(int)
 
-    alike, ground = blurred(), blurred("--ground")
+    alike, ground = blurred(), blurred("--distance", "ground")
     photo = Photo.open(portrait).rgb
     # The disc's lower end is at about row 74.
     np.testing.assert_array_equal(ground[74, :20], photo[74, :20])
     assert np.abs(alike[74, :20] - photo[74, :20]).max() > 20
     np.testing.assert_array_equal(ground[:30], alike[:30])
     np.testing.assert_array_equal(blurred("-c", config), ground)
-    np.testing.assert_array_equal(blurred("-c", config, "--no-ground"), alike)
+    np.testing.assert_array_equal(blurred("-c", config, "--distance", "alike"), alike)
 
 
 def test_the_subject_moves_and_shrinks(portrait: Path) -> None:

@@ -15,7 +15,7 @@ from arena.cli.finishing import BackgroundFlags, BlurFlags, BokehFlags, RefineFl
 from arena.cli.flags import Flag, FlagGroup, spread
 from arena.compose import ANCHORS, BOKEHS, FITS, Placement
 from arena.errors import OptionError
-from arena.finish import DEFAULT_KERNEL, OWN_COLOURS, Finish
+from arena.finish import DEFAULT_KERNEL, DISTANCES, OWN_COLOURS, Finish
 from arena.refine import PRESETS, RefineOptions
 from arena.refine.options import MATTINGS
 
@@ -99,6 +99,7 @@ def flags() -> list[Flag]:
 def test_lists_of_choices_are_those_of_the_library() -> None:
     assert get_args(finishing.Preset) == tuple(PRESETS)
     assert get_args(finishing.Bokeh) == BOKEHS
+    assert get_args(finishing.Distance) == DISTANCES
     assert get_args(finishing.Matting) == MATTINGS
     assert get_args(finishing.OwnColours) == OWN_COLOURS
 
@@ -110,6 +111,8 @@ def test_help_names_the_librarys_choices_and_defaults() -> None:
     assert all(matting in said["refine.matting"] for matting in MATTINGS)
     assert all(colours in said["colours"] for colours in OWN_COLOURS)
     assert all(bokeh in said["bokeh"] for bokeh in BOKEHS)
+    assert all(distance in said["distance"] for distance in DISTANCES)
+    assert f"Default: {Finish().distance}." in said["distance"]
     assert f"Default: {Finish().bokeh}." in said["bokeh"]
     assert f"Default: {Finish().fit}." in said["background.fit"]
     assert "top-left" in ANCHORS
@@ -119,7 +122,7 @@ def test_help_names_the_librarys_choices_and_defaults() -> None:
 
 
 def test_every_flag_has_a_key_that_an_option_file_knows() -> None:
-    known = {"kernel", "bokeh", "ground", "colours", "refine.preset"}
+    known = {"kernel", "bokeh", "distance", "colours", "refine.preset"}
     known |= {f"refine.{field.name}" for field in dataclasses.fields(RefineOptions)}
     known |= {f"subject.{field.name}" for field in dataclasses.fields(Placement)}
     known |= {f"background.{name}" for name in ("source", "fit", "anchor", "scale", "fill", "kernel")}
@@ -128,4 +131,4 @@ def test_every_flag_has_a_key_that_an_option_file_knows() -> None:
     assert set(keys) <= known
     names = [flag.name for flag in flags()]
     assert len(set(names)) == len(names)
-    assert sorted(key for key in keys if keys.count(key) > 1) == ["background.linear"] * 2 + ["ground"] * 2
+    assert sorted(key for key in keys if keys.count(key) > 1) == ["background.linear"] * 2

@@ -11,17 +11,24 @@ import numpy as np
 import pytest
 
 from arena.compose import Plain
+from arena.errors import OfflineError
 from arena.finish import Effect, Finish
 from arena.photo import Photo, encode
 from arena.refine import PRESETS
+from arena.render import render_blur
 from arena.ui.archive import results_zip
 from arena.ui.components import refinement
 from arena.ui.components.refinement import AS_IS, OWN, PRESET_LABELS, options_of, settings_of
+from arena.ui.runs import completed
 from arena.ui.state import COMPARE, Key
-from tests.ui.driving import memory, only_preview, run_on_sample
+from tests.fakes import RampEstimator
+from tests.ui.driving import memory, only_preview, run_on_sample, texts, until_done
 
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
+
+    from arena.comparison import Result
+    from arena.ui.state import ResultKey
 
 
 def shown(page: AppTest) -> Finish:
@@ -29,6 +36,12 @@ def shown(page: AppTest) -> Finish:
     kept = only_preview(page)._finished
     assert kept is not None
     return kept[0]
+
+
+def shown_in(page: AppTest) -> list[tuple[ResultKey, Result]]:
+    """The results that the page shows, as it takes them."""
+    space = memory(page)
+    return [(key, completed(space, result)) for key, result in space.results.items()]
 
 
 def choose(page: AppTest, key: Key, value: str) -> AppTest:
@@ -143,14 +156,86 @@ def test_the_bokeh_reaches_every_blur(page: AppTest) -> None:
 
 def test_the_ground_can_stay_sharp(page: AppTest) -> None:
     run_on_sample(page, "disc")
-    assert not shown(page).ground
-    page.toggle(key=Key.GROUND.of(COMPARE)).set_value(True).run()
-    assert shown(page).ground
+    assert shown(page).distance == "alike"
+    choose(page, Key.DISTANCE, "ground")
+    assert shown(page).distance == "ground"
     choose(page, Key.EFFECT, "cutout")
-    assert not [toggle for toggle in page.toggle if toggle.label == "Sharp ground"]
+    assert not [control for control in page.segmented_control if control.label == "Distance"]
     choose(page, Key.EFFECT, "blur")
-    assert shown(page).ground
+    assert shown(page).distance == "ground"
     assert not page.exception
+
+
+def test_the_blur_goes_by_depth_once_that_is_found_out(page: AppTest) -> None:
+    run_on_sample(page, "disc", "empty")
+    choose(page, Key.DISTANCE, "depth")
+    assert shown(page).distance == "alike"
+    assert "Until then everything is blurred alike. Ramp says how far things are." in texts(page)
+    alike = only_preview(page)
+    page.button(key=Key.DEPTH.of(COMPARE)).click()
+    until_done(page)
+    assert not page.exception
+    assert only_preview(page) is not alike
+    assert shown(page).distance == "depth"
+    assert not [button for button in page.button if button.label == "Find out depth"]
+    key, result = next((key, result) for key, result in shown_in(page) if key.model == "disc")
+    assert result.photo is not None
+    assert result.matte is not None
+    assert result.photo.depth is not None
+    # What is exported goes by it, too; the mattes have stayed.
+    exported = render_blur(result.photo, result.matte, finish=shown(page))
+    assert (exported != render_blur(result.photo, result.matte)).any()
+    assert memory(page).results[key].matte is result.matte
+    # It is the photo's: gone with it, and found out anew for another.
+    page.button(key=Key.SAMPLE.of("astronaut")).click().run()
+    assert not memory(page).depths
+    page.button(key=Key.SAMPLE.of("grace-hopper")).click().run()
+    page.button(key=Key.RUN.of(COMPARE)).click()
+    until_done(page)
+    assert shown(page).distance == "alike"
+    assert [button for button in page.button if button.label == "Find out depth"]
+
+
+def test_a_depth_map_of_ones_own_asks_no_network(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RampEstimator, "failure", AssertionError("was asked"))
+    run_on_sample(page, "disc")
+    choose(page, Key.DISTANCE, "depth")
+    ramp = np.linspace(0, 255, 40).astype(np.uint8)[:, None].repeat(40, axis=1)
+    uploader = next(item for item in page.file_uploader if item.label == "Depth map")
+    uploader.set_value([("map.png", encode(ramp[:, :20]), "image/png")]).run()
+    assert [error.value for error in page.main.error] == [
+        "A depth map of 20 x 40 px is not of a photo of 512 x 512 px. It must show the same view, neither cropped nor "
+        "turned."
+    ]
+    assert shown(page).distance == "alike"
+    uploader = next(item for item in page.file_uploader if item.label == "Depth map")
+    uploader.set_value([("map.png", encode(ramp), "image/png")]).run()
+    assert not page.main.error
+    assert not page.exception
+    assert shown(page).distance == "depth"
+    (kept,) = memory(page).depths.values()
+    np.testing.assert_array_equal(kept, ramp)
+    page.button(key=Key.FORGET_DEPTH.of(COMPARE)).click().run()
+    assert not memory(page).depths
+    assert shown(page).distance == "alike"
+
+
+def test_a_depth_that_cannot_be_found_out_says_why(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RampEstimator, "failure", OfflineError("Ramp is not here.", "Fetch it."))
+    run_on_sample(page, "disc")
+    choose(page, Key.DISTANCE, "depth")
+    page.button(key=Key.DEPTH.of(COMPARE)).click()
+    until_done(page)
+    assert [error.value for error in page.main.error] == [
+        "The depth of astronaut could not be found out: Ramp is not here."
+    ]
+    assert "Fetch it." in texts(page)
+    assert shown(page).distance == "alike"
+    monkeypatch.setattr(RampEstimator, "failure", None)
+    page.button(key=Key.DEPTH.of(COMPARE)).click()
+    until_done(page)
+    assert not page.main.error
+    assert shown(page).distance == "depth"
 
 
 def test_what_is_shown_is_what_is_exported(page: AppTest) -> None:

@@ -9,14 +9,16 @@ import streamlit as st
 
 from arena.checks import LARGEST_KERNEL
 from arena.compose import BOKEHS, Placement, Plain, Transparent
-from arena.finish import DEFAULT_KERNEL, Effect, Finish
+from arena.finish import DEFAULT_KERNEL, DISTANCES, Effect, Finish
 from arena.ui.components.backdrop import backdrop_picker
+from arena.ui.components.depth import depth_section, forget_button
 from arena.ui.state import Key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arena.compose import Bokeh
+    from arena.finish import Distance
     from arena.ui.components.backdrop import Scenery
     from arena.ui.state import Workspace
 
@@ -27,6 +29,8 @@ EFFECT_WORDS = {
 }
 
 BOKEH_WORDS: dict[Bokeh, str] = {"gaussian": "Soft", "disc": "Round", "hexagon": "Hexagonal"}
+
+DISTANCE_WORDS: dict[Distance, str] = {"alike": "Alike", "ground": "Ground", "depth": "Depth"}
 
 LEAST_KERNEL = 5
 """Weakest blur of the comparison, where it is there to be compared."""
@@ -73,11 +77,16 @@ def effect_bar(
         )
         if effect is Effect.BLUR:
             kernel = _blur_slider(space.name, least_kernel)
-            return Finish(kernel=kernel, bokeh=_bokeh(space.name), ground=_ground(space.name))
-        if effect is Effect.CUTOUT:
+            finish = Finish(kernel=kernel, bokeh=_bokeh(space.name), distance=_distance(space.name))
+            if finish.distance == "depth":
+                forget_button(space)
+        elif effect is Effect.CUTOUT:
             st.caption("The squares stand for transparency. Files are PNG, which keeps it.")
             return Finish(effect)
-        chosen = scenery or backdrop_picker(space)
+        else:
+            chosen = scenery or backdrop_picker(space)
+    if effect is Effect.BLUR:
+        return depth_section(space, finish) if finish.distance == "depth" else finish
     with st.container(horizontal=True, vertical_alignment="bottom"):
         return _replacement(space.name, chosen)
 
@@ -112,13 +121,18 @@ def _bokeh(page: str, *, disabled: bool = False) -> Bokeh:
     )
 
 
-def _ground(page: str) -> bool:
-    return st.toggle(
-        "Sharp ground",
-        key=Key.GROUND.of(page),
+def _distance(page: str) -> Distance:
+    return st.segmented_control(
+        "Distance",
+        DISTANCES,
+        default="alike",
+        format_func=lambda distance: DISTANCE_WORDS[distance],
+        required=True,
+        key=Key.DISTANCE.of(page),
         persist_state="session",
-        help="Leaves the ground sharp at the feet and blurs it with its distance, as lenses do. Where the feet are not "
-        "in the picture, everything is blurred alike.",
+        help="How the blur goes with distance. Alike: not at all. Ground: sharp at the feet, more the farther the "
+        "ground is from them; where the feet are not in the picture, alike. Depth: as a network says how far each "
+        "thing is, behind the person and in front.",
     )
 
 

@@ -180,6 +180,8 @@ def _forget_all_but(space: Workspace, photos: list[Photo]) -> None:
     space.at_hand = {photo.digest: photo for photo in photos}
     space.results = {key: result for key, result in space.results.items() if key.digest in space.at_hand}
     space.previews = {key: preview for key, preview in space.previews.items() if key.digest in space.at_hand}
+    space.depths = {digest: depth for digest, depth in space.depths.items() if digest in space.at_hand}
+    space.depth_errors = {digest: error for digest, error in space.depth_errors.items() if digest in space.at_hand}
     space.originals = {digest: data for digest, data in space.originals.items() if digest in space.at_hand}
 
 
