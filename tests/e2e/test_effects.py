@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from arena.catalog import DEFAULT_MODEL, get_card
-from arena.photo import Photo, save
+from arena.photo import Photo, encode, save
 from tests.conftest import ROOT
 from tests.e2e.conftest import serve, visit
 from tests.e2e.test_compare import ASTRONAUT, RUN, picture, screenshot, sidebar
@@ -184,6 +184,41 @@ def test_a_colour_replaces_the_background_on_screen_and_in_the_files(
                 f"results/astronaut/replaced/{DEFAULT_MODEL}.png",
                 "results/results.json",
             ]
+        here.assert_clean()
+
+
+def test_the_blur_goes_by_a_depth_map_that_was_uploaded(chromium: Browser, discs: str, tmp_path: Path) -> None:
+    # The disc in the middle is as near as what is left of it; the rest is far.
+    depth = np.zeros((128, 128), np.uint8)
+    depth[:, :112] = 200
+    (tmp_path / "depth.png").write_bytes(encode(depth))
+    with visit(chromium, discs) as here:
+        page = here.page
+        run_on_the_astronaut(page)
+        segment(page, "Distance", "Depth").click()
+        expect(page.get_by_text("Until then everything is blurred alike.")).to_be_visible(timeout=BUSY_MACHINE)
+        settle(page)
+        alike = pixels(page, BLURRED)
+        # Without the network's weights, offline, it says what is missing.
+        page.get_by_role("button", name="Find out depth").click()
+        expect(page.get_by_text("The depth of astronaut could not be found out")).to_be_visible(timeout=BUSY_MACHINE)
+        expect(page.get_by_text("arena fetch depth-anything-v2-small")).to_be_visible(timeout=BUSY_MACHINE)
+        settle(page)
+        before = source(page, BLURRED)
+        page.get_by_role("button", name="Own depth map").click()
+        page.locator("input[type=file]").last.set_input_files(str(tmp_path / "depth.png"))
+        wait_for_another(page, BLURRED, before)
+        screenshot(page, "effect-blur-depth")
+        photo = Photo.open(ASTRONAUT).rgb.astype(int)
+        shown = pixels(page, BLURRED)
+        assert np.abs(shown - photo)[:, :430].mean() < SLACK
+        assert np.abs(alike - photo)[:, :430].mean() > SLACK
+        assert np.abs(shown - photo)[:, 460:].mean() > SLACK
+        exported = downloaded(page, "Download blurred photo", tmp_path / "blurred.png").rgb.astype(int)
+        assert np.abs(exported - photo)[:, :80].max() <= 2
+        assert np.abs(exported - photo)[:, 460:].mean() > SLACK
+        page.get_by_role("button", name="Forget depth").click()
+        expect(page.get_by_text("Until then everything is blurred alike.")).to_be_visible(timeout=BUSY_MACHINE)
         here.assert_clean()
 
 
