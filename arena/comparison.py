@@ -83,7 +83,7 @@ class Result:
     matte: Matte | None = field(default=None, repr=False)
     """The matte; None after an error, and of a model that gives depth."""
     error: ArenaError | None = None
-    """Why there is no matte."""
+    """Why there is no matte, or no depth."""
     device: str = ""
     """Where it ran."""
     download_seconds: float = 0.0
@@ -98,7 +98,7 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """Inference alone."""
+        """Inference alone; 0 of a model that gives depth, whose events have it."""
         return 0.0 if self.matte is None else self.matte.seconds
 
     def failed(self, error: Exception) -> Result:
@@ -197,10 +197,12 @@ def estimate_depths(
     Raises:
         UnknownModelError: The key is not in the catalog.
         DeviceError: There is no such device.
-        OptionError: There is no photo.
+        OptionError: There is no photo, or the model gives no depth.
     """
+    from arena.models.pool import check_gives_depth  # noqa: PLC0415 - keeps `import arena` light
+
     entries = _Photos(_as_list(photos))
-    get_card(model)
+    check_gives_depth(get_card(model))
     if not len(entries):
         raise OptionError("There is no photo whose depth could be found out.", "Name at least one.")
     run = _Run(entries, device, on_event or _ignore, stop, pool, depth=True)
@@ -377,7 +379,8 @@ class _Run:
     def _model(self, key: str, prompts: Mapping[str, Any]) -> Iterator[Result]:
         total = len(self._photos)
         try:
-            self._check(get_card(key), prompts)
+            if not self._depth:
+                _check_told(get_card(key), prompts)
             if failures := self._photos.missing():
                 # Nothing is downloaded for names that were mistyped.
                 self._tell(Event(key, Stage.FAILED, photos=total, error=failures[-1]))
@@ -427,15 +430,6 @@ class _Run:
             )
         stage = Stage.DONE if failure_seen is None else Stage.FAILED
         self._tell(Event(key, stage, total, total, seconds=seconds, error=failure_seen))
-
-    def _check(self, card: ModelCard, prompts: Mapping[str, Any]) -> None:
-        """Stop a model that cannot do what it is to do, before it is downloaded for nothing."""
-        if self._depth:
-            from arena.models.pool import check_gives_depth  # noqa: PLC0415 - keeps `import arena` light
-
-            check_gives_depth(card)
-        else:
-            _check_told(card, prompts)
 
     def _load(self, key: str) -> Loaded:
         from arena.models.pool import default_pool  # noqa: PLC0415 - keeps `import arena` light

@@ -40,6 +40,7 @@ REFERENCE_SAMPLE = "astronaut"
 PLAUSIBLE_NEARER = 0.8
 """Share of pairs of a pixel of the person and one of the background of which the person's is nearer, above which a
 depth map is plausible. Noise has 0.5."""
+
 PLAUSIBLE_IOU = 0.85
 """Overlap with the reference above which a matte is plausible. A matte of the whole picture has 0.47,
 one of a disc in its middle 0.49, and a model that sees people is well above 0.9."""

@@ -139,6 +139,11 @@ class Finish:
         return not isinstance(self.background, _Unasked)
 
     @property
+    def needs_depth(self) -> bool:
+        """Whether it can be made of photos with a depth map alone."""
+        return self.effect is Effect.BLUR and self.distance == "depth" and self.kernel > 1
+
+    @property
     def is_transparent(self) -> bool:
         """Whether the picture has an alpha channel, which not every file format holds."""
         return self.effect is Effect.CUTOUT or (

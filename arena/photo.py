@@ -46,6 +46,13 @@ JPEG_QUALITY = 92
 SKEW = 0.02
 """By how much the proportions of a depth map may differ from the photo's: networks round its sides."""
 
+GREY_WITHIN = 8
+"""Levels by which the channels of a grey picture may differ: formats that lose a little keep colour apart from
+brightness."""
+
+NO_DATA = 1e30
+"""Floating samples of this size stand for what was not measured."""
+
 WHITE = 255
 
 # Pillow opens no other format for us, so that neither Ghostscript nor a scientific reader ever sees an upload. Its
@@ -347,16 +354,17 @@ def read_depth(source: str | os.PathLike[str] | bytes | IO[bytes]) -> NDArray[np
         if upright.mode in {"1", "P", "PA", "LA", "RGBA", "RGBX", "CMYK", "YCbCr"}:
             upright = upright.convert("RGB")
         samples = np.asarray(upright)
-    if samples.ndim == 3:
-        if (samples != samples[..., :1]).any():
+    depth = samples.astype(np.float32)
+    if depth.ndim == 3:
+        if float((depth.max(axis=2) - depth.min(axis=2)).max()) > GREY_WITHIN:
             raise PhotoError(
                 f"{filename} is coloured, and a depth map is grey.", "Save it without a colour scale, near as white."
             )
-        samples = samples[..., 0]
-    depth = samples.astype(np.float32)
-    if not np.isfinite(depth).all():
+        depth = depth.mean(axis=2)
+    if not (np.abs(depth) < NO_DATA).all():
         raise PhotoError(f"{filename} has samples that are no numbers.", "Save it anew, far things as 0.")
-    return -depth if _is_white_zero(image) else depth
+    # Up to 8 bits Pillow has turned it round itself.
+    return -depth if _is_white_zero(image) and image.mode not in {"1", "L"} else depth
 
 
 def encode_depth(depth: NDArray[np.float32]) -> bytes:

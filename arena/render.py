@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arena.comparison import Result
-    from arena.finish import Backdrop, OwnColours
+    from arena.finish import Backdrop, Distance, OwnColours
     from arena.matte import Matte
     from arena.refine import RefineOptions
 
@@ -133,13 +133,13 @@ def subject_colours(
     return estimate_foreground(rgb, alpha, method="multilevel" if colours == "multilevel" else "fast")
 
 
-def blur_amount(rgb: Pixels, alpha: Alpha, finish: Finish, depth: Alpha | None) -> Alpha | None:
+def blur_amount(rgb: Pixels, alpha: Alpha, distance: Distance, depth: Alpha | None) -> Alpha | None:
     """How much of the blur each pixel of the background gets.
 
     Args:
         rgb: uint8, H x W x 3, the photo.
         alpha: float32, H x W, what is composited with.
-        finish: What the blur goes by.
+        distance: What the blur goes by.
         depth: Relative inverse depth, float32, of the same view at any size; None if it is unknown.
 
     Returns:
@@ -148,9 +148,9 @@ def blur_amount(rgb: Pixels, alpha: Alpha, finish: Finish, depth: Alpha | None) 
     Raises:
         OptionError: The blur is to go by a depth that is not known.
     """
-    if finish.distance == "alike":
+    if distance == "alike":
         return None
-    if finish.distance == "ground":
+    if distance == "ground":
         return ground_blur(alpha)
     if depth is None:
         raise OptionError(
@@ -169,7 +169,7 @@ def apply_effect(
     alpha: Alpha,
     finish: Finish,
     light: Alpha | None = None,
-    depth: Alpha | None = None,
+    amount: Alpha | None = None,
 ) -> Pixels:
     """The effect alone: what page and files have in common, at any size.
 
@@ -179,17 +179,13 @@ def apply_effect(
         alpha: float32, H x W, what is composited with.
         finish: The effect and its settings, in pixels of these arrays.
         light: float32, H x W x 3: that of a larger version of the photo, for the blur of a lens; None takes this one's.
-        depth: float32, h x w: the photo's relative inverse depth; None if it is unknown.
+        amount: float32, H x W or H x 1: how much of the blur each pixel gets, as :func:`blur_amount` has it.
 
     Returns:
         uint8, H x W x 3, or H x W x 4 with straight alpha where the background is transparent.
-
-    Raises:
-        OptionError: The blur is to go by a depth that is not known.
     """
     match finish.effect:
         case Effect.BLUR:
-            amount = blur_amount(rgb, alpha, finish, depth)
             return blur_background(
                 rgb, alpha, finish.kernel, foreground=front, bokeh=finish.bokeh, light=light, amount=amount
             )
@@ -267,7 +263,8 @@ class Subject:
         if effect is Effect.BLUR:
             if finish.kernel == 1:
                 return self._photo.rgb.copy()
-            return apply_effect(self._colours, self._photo.rgb, self._alpha, finish, depth=self._photo.depth)
+            amount = blur_amount(self._photo.rgb, self._alpha, finish.distance, self._photo.depth)
+            return apply_effect(self._colours, self._photo.rgb, self._alpha, finish, amount=amount)
         alpha = self._photo.cutout_alpha(self._alpha)
         return apply_effect(self._straight_colours, self._photo.straight_rgb, alpha, finish)
 

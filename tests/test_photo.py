@@ -456,6 +456,26 @@ def test_depth_maps_of_every_kind_are_read_as_they_are(samples: Any, mode: str) 
     np.testing.assert_array_equal(depth, grey.astype(np.float32))
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "I;16"])
+def test_a_depth_map_whose_white_is_zero_is_the_other_way_round(mode: str) -> None:
+    # What lies left is the smaller sample, which is the brighter one here.
+    image = Image.new("L", (40, 20), 5)
+    image.paste(250, (20, 0, 40, 20))
+    image = image.point(lambda level: level * 256, "I").convert("I;16") if mode == "I;16" else image.convert(mode)
+    options = {"tiffinfo": {ExifTags.Base.PhotometricInterpretation: 0}}
+    file = encoded(image, "TIFF", **options)
+    depth = read_depth(file)
+    photo = Photo.open(file).rgb
+    assert bool(depth[0, 0] > depth[0, 39]) == bool(photo[0, 0, 0] > photo[0, 39, 0])
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "WEBP"])
+def test_a_grey_map_that_a_format_has_tinted_is_read(file_format: str) -> None:
+    ramp = np.linspace(0, 255, 96).astype(np.uint8)[:, None].repeat(64, axis=1)
+    depth = read_depth(encoded(Image.fromarray(ramp).convert("RGB"), file_format, quality=80))
+    assert np.abs(depth - ramp).mean() < 3
+
+
 def test_a_depth_map_is_turned_as_its_photo_is() -> None:
     samples = np.arange(12, dtype=np.uint8).reshape(3, 4)
     exif = Image.Exif()
@@ -468,8 +488,9 @@ def test_what_is_no_depth_map_is_refused_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "heat.png").write_bytes(encoded(halves(), "PNG"))
     with pytest.raises(PhotoError, match=r"heat\.png is coloured, and a depth map is grey"):
         read_depth(tmp_path / "heat.png")
-    with pytest.raises(PhotoError, match="samples that are no numbers"):
-        read_depth(encoded(Image.fromarray(np.full((3, 4), np.nan, np.float32)), "TIFF"))
+    for missing in (np.nan, np.inf, -3.4e38):
+        with pytest.raises(PhotoError, match="samples that are no numbers"):
+            read_depth(encoded(Image.fromarray(np.full((3, 4), missing, np.float32)), "TIFF"))
     with pytest.raises(PhotoError, match=r"There is no file|nowhere\.png"):
         read_depth(tmp_path / "nowhere.png")
 

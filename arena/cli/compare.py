@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections import OrderedDict
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +19,6 @@ from arena.cli.finishing import (
     BokehFlags,
     ConfigOption,
     RefineFlags,
-    needs_depth,
     read_finish,
 )
 from arena.cli.flags import spread
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
 
     from arena.comparison import Result
     from arena.errors import ArenaError
+    from arena.models.depth import DepthEstimator
     from arena.photo import Photo
     from arena.render import Summary
 
@@ -98,7 +97,7 @@ def compare(
     count = 0
     numbers = folder / "results.json"
     # Without its weights no picture can be made, which is better known before hours of work.
-    depths = _Depths(device) if needs_depth(finish) else None
+    depths = _Depths(device) if finish.needs_depth else None
     with _kept(summary, numbers), model_bars(lambda key: get_card(key).label) as bars:
         results = run(sources, keys, device=device, prompts=prompts, on_event=bars.show)
         if not numbers.exists():
@@ -140,19 +139,26 @@ class _Depths:
     """The depth of photos, found out once for all models."""
 
     def __init__(self, device: str) -> None:
+        self._device = device
+        with err.status(f"{get_card(DEPTH_MODEL).label} is getting ready"):
+            self._estimator()
+        self._kept: dict[str, NDArray[np.float32]] = {}
+
+    def _estimator(self) -> DepthEstimator:
         from arena.models.depth import load_depth  # noqa: PLC0415 - --help does not wait for PyTorch
 
-        with err.status(f"{get_card(DEPTH_MODEL).label} is getting ready"):
-            self._estimator = load_depth(DEPTH_MODEL, device)
-        self._kept: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        # Each time from the pool, which may have had to make room.
+        return load_depth(DEPTH_MODEL, self._device)
 
     def added_to(self, photo: Photo) -> Photo:
         """The photo with its depth."""
-        if photo.digest not in self._kept:
-            self._kept[photo.digest] = self._estimator.estimate(photo).map
-            if len(self._kept) > KEPT_DEPTHS:
-                self._kept.popitem(last=False)
-        return photo.with_depth(self._kept[photo.digest])
+        depth = self._kept.get(photo.digest)
+        if depth is None:
+            depth = self._estimator().estimate(photo).map
+            # Each model sees the photos in the same order, so that the first ones are the ones to keep.
+            if len(self._kept) < KEPT_DEPTHS:
+                self._kept[photo.digest] = depth
+        return photo.with_depth(depth)
 
 
 def _as_bytes(summary: Summary) -> bytes:

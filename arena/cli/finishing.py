@@ -251,11 +251,6 @@ def read_finish(effect: str, config: Path | None, *groups: FlagGroup) -> Finish:
     return finish
 
 
-def needs_depth(finish: Finish) -> bool:
-    """Whether a photo needs a depth map before it can be finished."""
-    return finish.effect == "blur" and finish.distance == "depth"
-
-
 def _plain(flag: Flag, value: Any) -> Any:
     """A value as an option file has it."""
     if flag.off:

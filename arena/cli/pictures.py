@@ -16,7 +16,6 @@ from arena.cli.finishing import (
     BokehFlags,
     ConfigOption,
     RefineFlags,
-    needs_depth,
     read_finish,
 )
 from arena.cli.flags import spread
@@ -211,34 +210,34 @@ def _make(
     format_of(output, transparent=finish.is_transparent)
     backdrop = finish.background.path if isinstance(finish.background, Photo) else None
     _keep(output, photo=source, background=backdrop, depth_map=depth_map)
-    nearness = None if depth_map is None else read_depth(depth_map)
-    photo, matte = _segment(source, model, device, prompts)
-    if nearness is not None:
-        photo = photo.with_depth(nearness)
-    elif needs_depth(finish):
+    photo = Photo.open(source)
+    # What is bound to fail does so before a model is downloaded.
+    if depth_map is not None:
+        photo = photo.with_depth(read_depth(depth_map))
+    elif finish.needs_depth:
         photo = estimated_depth(photo, DEPTH_MODEL, device)
+    matte = _segment(photo, source.name, model, device, prompts)
     save(output, render_finish(photo, matte, finish), quality=quality, exif=photo.exif)
     _report(output, matte)
 
 
-def _segment(source: Path, model: str, device: str, prompts: dict[str, dict[str, Any]]) -> tuple[Photo, Matte]:
+def _segment(photo: Photo, name: str, model: str, device: str, prompts: dict[str, dict[str, Any]]) -> Matte:
     from arena.comparison import compare  # noqa: PLC0415 - --help does not wait for it
 
     print_licence_notices([model])
-    with err.status(f"{get_card(model).label} is looking at {source.name}"):
-        (result,) = compare([source], [model], device=device, prompts=prompts)
+    with err.status(f"{get_card(model).label} is looking at {name}"):
+        (result,) = compare([photo], [model], device=device, prompts=prompts)
     if result.error is not None:
         raise result.error
-    assert result.photo is not None  # noqa: S101 - for the type checker: no error means both are there
-    assert result.matte is not None  # noqa: S101
+    assert result.matte is not None  # noqa: S101 - for the type checker: no error means that it is there
     if not result.matte.found:
         what, remedy = _NOTHING if is_told(prompts, model) else _NOBODY
         label = get_card(model).label
-        err.print(f"{what} in {source.name} by {label}: nothing was written.", markup=False, soft_wrap=True)
+        err.print(f"{what} in {name} by {label}: nothing was written.", markup=False, soft_wrap=True)
         for line in (*result.matte.notes, remedy):
             err.print(f"  {line}", markup=False, soft_wrap=True)
         raise typer.Exit(EXIT_FAILED)
-    return result.photo, result.matte
+    return result.matte
 
 
 def _report(output: Path, matte: Matte) -> None:

@@ -54,6 +54,9 @@ LEAST_RADIUS = {16: 160.0, 8: 80.0, 4: 40.0, 2: 12.0}
 """Radius of an aperture in pixels, for each scale, from which its plate can be kept reduced: its rim is then soft by a
 tenth of it, or by two pixels."""
 
+AMOUNTS = 1 << 16
+"""As many amounts of a blur are told apart."""
+
 REACH_SIGMAS = 3.0
 """How far around the rows that are seen of a plate its background is looked at, in standard deviations of the blur."""
 
@@ -97,8 +100,8 @@ def blur_background(
             ``arena.compose.ground_blur``, of a depth map by ``arena.compose.depth_blur``. None blurs everything alike.
 
     Returns:
-        H x W x 3, uint8: exactly the foreground where alpha is 1, exactly the blurred plate where it is 0; exactly the
-        photo where ``amount`` is 0, and a copy of it for kernel 1.
+        H x W x 3, uint8: exactly the foreground where alpha is 1, exactly the blurred plate where it is 0; before both,
+        exactly the photo where ``amount`` is 0, and a copy of it for kernel 1.
 
     Raises:
         OptionError: An argument is of another type, size or range.
@@ -108,14 +111,14 @@ def blur_background(
     front = photo if foreground is None else checked_rgb(foreground, "foreground")
     if front.shape != photo.shape:
         raise OptionError(f"foreground is {front.shape} but rgb is {photo.shape}; the two must agree.")
-    style = _Style(repeats, _checked_fill(fill), checked_bokeh(bokeh), min(matte.shape))
+    style = _Style(repeats, _checked_fill(fill), checked_bokeh(bokeh))
     if size == 1:
         return photo.copy()
-    lit = _checked_light(light, photo)
+    lens = _lens(photo, matte, style, _checked_light(light, photo))
     if amount is None:
-        return composite_rows(front, matte, _plate(photo, matte, size, style, lit).rows)
+        return composite_rows(front, matte, _plate(photo, matte, size, style, lens).rows)
     share = _checked_amount(amount, photo)
-    layers, places = _layers(photo, matte, size, style, lit, share)
+    layers, places = _layers(photo, matte, size, style, lens, share)
     blurred = composite_rows(front, matte, layers.rows)
     return composite_rows(blurred, places, lambda top, bottom: photo[top:bottom])
 
@@ -149,8 +152,8 @@ def blur_plate(
     """
     photo, matte = checked_pair(rgb, alpha)
     size, repeats = checked_kernel("kernel", kernel, LARGEST_KERNEL), checked_whole("passes", passes, 1)
-    style = _Style(repeats, _checked_fill(fill), checked_bokeh(bokeh), min(matte.shape))
-    plate = _plate(photo, matte, size, style)
+    style = _Style(repeats, _checked_fill(fill), checked_bokeh(bokeh))
+    plate = _plate(photo, matte, size, style, _lens(photo, matte, style))
     out = np.empty_like(photo)
 
     def copy_rows(top: int, bottom: int) -> None:
@@ -189,20 +192,50 @@ class _Style:
     passes: int
     fill: Fill
     bokeh: Bokeh
-    side: int
-    """The whole picture's shorter side in pixels, of which a part may be blurred: it says how large a lamp can be."""
+
+
+@dataclass(frozen=True)
+class _Lens:
+    """What every strength of a lens's blur knows of the whole picture."""
+
+    light: NDArray[np.float32] | None
+    """H x W x 3, if it was given."""
+
+    around: NDArray[np.float32]
+    """h x w: how bright it is around each cell of ``AROUND_SCALE`` pixels; empty if the light was given."""
+
+    def part(self, first: int, last: int) -> _Lens:
+        """The same of some rows; the first is a multiple of ``AROUND_SCALE``."""
+        cells = slice(first // AROUND_SCALE, -(-last // AROUND_SCALE))
+        return _Lens(None if self.light is None else self.light[first:last], self.around[cells])
+
+    def rows_of(self, photo: NDArray[np.uint8]) -> RowsOf:
+        """The light of a photo, which is the whole picture or these rows of it."""
+        light = self.light
+        return Scene(photo, self.around).rows if light is None else lambda top, bottom: light[top:bottom]
+
+
+def _lens(
+    photo: NDArray[np.uint8], matte: NDArray[np.float32], style: _Style, light: NDArray[np.float32] | None = None
+) -> _Lens | None:
+    """The lens, if the blur is one's."""
+    if style.bokeh == "gaussian":
+        return None
+    return _lens_of(photo, matte) if light is None else _Lens(light, np.empty((0, 0), np.float32))
+
+
+def _lens_of(photo: NDArray[np.uint8], matte: NDArray[np.float32]) -> _Lens:
+    """A lens before a scene; what is around its lamps is known of the background alone."""
+    _, means, coverage = _seen(photo, matte, AROUND_SCALE, lambda top, bottom: to_light(photo[top:bottom]))
+    return _Lens(None, surroundings(push_pull(means, coverage, 0.0), min(matte.shape)))
 
 
 def _plate(
-    photo: NDArray[np.uint8],
-    matte: NDArray[np.float32],
-    kernel: int,
-    style: _Style,
-    light: NDArray[np.float32] | None = None,
+    photo: NDArray[np.uint8], matte: NDArray[np.float32], kernel: int, style: _Style, lens: _Lens | None
 ) -> _Plate:
-    if style.bokeh == "gaussian" or kernel == 1:
+    if lens is None or kernel == 1:
         return _make_plate(photo, matte, kernel, style.passes, style.fill)
-    return _make_lens_plate(photo, matte, style.passes * _kernel_variance(kernel), style, light)
+    return _make_lens_plate(photo, matte, style.passes * _kernel_variance(kernel), style, lens)
 
 
 def _layers(
@@ -210,14 +243,15 @@ def _layers(
     matte: NDArray[np.float32],
     kernel: int,
     style: _Style,
-    light: NDArray[np.float32] | None,
+    lens: _Lens | None,
     amount: NDArray[np.float32],
 ) -> tuple[Layers, NDArray[np.float32]]:
     """Plates of rising blur, each made only where it is seen; and how much of them there is beside the photo itself."""
     kernels = sorted({2 * round((kernel - 1) / 2**halvings / 2) + 1 for halvings in range(8)} - {1})
     widths = np.sqrt([_kernel_variance(size) for size in (1, *kernels)])
     # 0 is the photo, 1 the plate of the smallest kernel.
-    places = np.interp(amount, widths / widths[-1], np.arange(len(widths))).astype(np.float32)
+    steps = np.interp(np.linspace(0, 1, AMOUNTS), widths / widths[-1], np.arange(len(widths))).astype(np.float32)
+    places = steps[np.rint(amount * np.float32(AMOUNTS - 1)).astype(np.uint16)]
     height, width = matte.shape
     # What depends on the row alone has no edges, and nothing in it covers anything else.
     has_edges = places.shape[1] > 1
@@ -230,11 +264,15 @@ def _layers(
         first = max(0, needed[0] - reach) // STRIP_ROWS * STRIP_ROWS
         last = min(height, -(-(needed[1] + reach) // STRIP_ROWS) * STRIP_ROWS)
         part = slice(first, last)
-        apart = np.abs(places[part] - number)
+        apart = places[part] - number
+        np.abs(apart, out=apart)
         hidden = np.maximum(matte[part], np.clip(apart - 1, 0, 1)) if has_edges else matte[part]
-        plate = _plate(photo[part], hidden, size, style, None if light is None else light[part])
-        there = np.clip(1 - apart, 0, 1)
-        veil = _spread_share(there * (1 - matte[part]), size, style.passes) if has_edges else _Share(there, 1, width)
+        plate = _plate(photo[part], hidden, size, style, None if lens is None else lens.part(first, last))
+        del hidden
+        there = np.clip(np.subtract(1, apart, out=apart), 0, 1, out=apart)
+        if has_edges:
+            there *= 1 - matte[part]
+        veil = _spread_share(there, size, style.passes) if has_edges else _Share(there, 1, width)
         layers.append(Layer(plate, veil, first, last))
     share = np.ascontiguousarray(np.broadcast_to(np.minimum(places, 1), matte.shape))
     return Layers(layers, width), share
@@ -264,12 +302,14 @@ def _spread_share(share: NDArray[np.float32], kernel: int, passes: int) -> _Shar
     """A map of shares, blurred as a picture of that kernel is."""
     height, width = share.shape
     variance = passes * _kernel_variance(kernel)
-    scale = _reduction(math.sqrt(variance))
+    # Never kept at full size: a share is smoother than a picture, and one of each strength is kept.
+    scale = max(2, _reduction(math.sqrt(variance)))
     below, right = -height % scale, -width % scale
     whole = cv2.copyMakeBorder(share, 0, below, 0, right, cv2.BORDER_REPLICATE)
     size = ((width + right) // scale, (height + below) // scale)
     cells = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.float32)
-    return _Share(np.clip(_blur_cells(cells, variance, scale), 0, 1), scale, width)
+    blurred = _blur_cells(cells, variance, scale)
+    return _Share(np.clip(blurred, 0, 1, out=blurred), scale, width)
 
 
 def _make_plate(photo: NDArray[np.uint8], matte: NDArray[np.float32], kernel: int, passes: int, fill: Fill) -> _Plate:
@@ -298,36 +338,23 @@ def _seen(
     return visibility, means, coverage
 
 
-def _scene(photo: NDArray[np.uint8], matte: NDArray[np.float32], side: int) -> tuple[Visibility, Scene]:
-    """The photo as light; what is around its lamps is known of the background alone."""
-    visibility, means, coverage = _seen(photo, matte, AROUND_SCALE, lambda top, bottom: to_light(photo[top:bottom]))
-    return visibility, Scene(photo, surroundings(push_pull(means, coverage, 0.0), side))
-
-
 def _make_lens_plate(
-    photo: NDArray[np.uint8],
-    matte: NDArray[np.float32],
-    variance: float,
-    style: _Style,
-    light: NDArray[np.float32] | None,
+    photo: NDArray[np.uint8], matte: NDArray[np.float32], variance: float, style: _Style, lens: _Lens
 ) -> _Plate:
     """What a lens sees: the mean is taken of light, in which lamps are brighter than white."""
     width, fill, bokeh = matte.shape[1], style.fill, style.bokeh
-    visibility, scene = _scene(photo, matte, style.side)
     scale = 1 if fill == "telea" else _lens_reduction(variance)
     if scale > 1:
-        rows_of = scene.rows if light is None else lambda top, bottom: light[top:bottom]
-        means, coverage = visible_means(photo, matte, visibility, scale, rows_of)
+        _, means, coverage = _seen(photo, matte, scale, lens.rows_of(photo))
         filled = push_pull(means, coverage, float(LIGHT[round(NOTHING_VISIBLE)]))
         radius = aperture_radius(variance - _own_variance(scale)) / scale
         return _Plate(spread_light(filled, bokeh, radius), scale, width)
+    visibility, means, coverage = _seen(photo, matte, FINE_FILL_SCALE)
     if fill == "telea":
         sharp = telea(photo, matte)
     else:
-        means, coverage = visible_means(photo, matte, visibility, FINE_FILL_SCALE)
-        coarse = _Plate(push_pull(means, coverage), FINE_FILL_SCALE, width)
-        sharp = _fill_pixels(photo, matte, visibility, coarse)
-    filled_scene = Scene(sharp, scene.around)
+        sharp = _fill_pixels(photo, matte, visibility, _Plate(push_pull(means, coverage), FINE_FILL_SCALE, width))
+    light, filled_scene = lens.light, Scene(sharp, lens.around)
 
     def rows(top: int, bottom: int) -> NDArray[np.float32]:
         if light is None:
@@ -376,10 +403,9 @@ def scene_light(rgb: NDArray[Any], alpha: NDArray[Any], height: int, width: int)
         OptionError: An argument is of another type or size.
     """
     photo, matte = checked_pair(rgb, alpha)
-    _, scene = _scene(photo, matte, min(matte.shape))
     scale = next((scale for scale in SCALES if len(photo) >= scale * height), 1)
     everything = Visibility(np.float32(1), 0)
-    cells, _ = visible_means(photo, matte, everything, scale, scene.rows)
+    cells, _ = visible_means(photo, matte, everything, scale, _lens_of(photo, matte).rows_of(photo))
     light: NDArray[Any] = cv2.resize(cells, (width, height), interpolation=cv2.INTER_AREA)
     return light.reshape(height, width, 3)
 

@@ -30,9 +30,15 @@ several people stand behind one another. What lies outside is mostly error of th
 FARTHEST = 2.0
 """Percentile of the background's inverse depth that gets all of the blur."""
 
-LEAST_SPAN = 0.1
-"""What lies between the subject and the farthest background is at least this share of the map's whole range: a wall
-right behind the subject is near, and the map's noise on it is no depth."""
+FILL_SCALE = 4
+"""Side of the cells, in pixels of the map, in which the amount behind the subject is filled in."""
+
+LEAST_SPAN = 0.05
+"""What lies between the subject and the farthest background is at least this share of the map's range: a wall right
+behind the subject is near, and the map's noise on it is no depth."""
+
+RANGE = (2.0, 98.0)
+"""Percentiles of the map that its range lies between: single pixels may err by any amount."""
 
 
 def depth_blur(depth: NDArray[Any], alpha: NDArray[Any]) -> NDArray[np.float32]:
@@ -41,20 +47,22 @@ def depth_blur(depth: NDArray[Any], alpha: NDArray[Any]) -> NDArray[np.float32]:
     A thin lens makes a circle of confusion whose diameter grows evenly with the difference of the inverse distances of
     what is seen and of what is in focus (Potmesil and Chakravarty, "A Lens and Aperture Camera Model for Synthetic
     Image Generation", SIGGRAPH 1981). Relative inverse depth, which networks give, is that up to a factor and a
-    constant; the constant cancels, and the factor is chosen so that the farthest background gets all of the blur.
+    constant; the constant cancels, and the factor is chosen so that the farthest background gets all of the blur,
+    unless it is as good as no farther than the subject.
 
     Args:
         depth: Relative inverse depth, h x w, float32: larger is nearer, in any unit and from any zero.
         alpha: Matte, H x W, float32 in [0, 1], of the same view at any size.
 
     Returns:
-        h x w, float32 in [0, 1]: 0 at the subject's depth, 1 at the farthest background and as far in front. Behind
+        h x w, float32 in [0, 1]: 0 at the subject's depth, 1 at the farthest background and as much in front. Behind
         the subject it is what the surroundings suggest. 1 everywhere if there is no subject to be in focus.
 
     Raises:
         OptionError: An argument is of another type, or has values that are no numbers.
     """
-    nearness, matte = checked_depth(depth), checked_alpha(alpha)
+    # In double precision, or the difference of two large numbers would be none.
+    nearness, matte = checked_depth(depth).astype(np.float64), checked_alpha(alpha)
     height, width = nearness.shape
     if matte.shape != nearness.shape:
         shrinks = matte.shape[0] > height
@@ -63,16 +71,15 @@ def depth_blur(depth: NDArray[Any], alpha: NDArray[Any]) -> NDArray[np.float32]:
         )
     subject = matte >= SURELY
     if not subject.any():
-        return np.ones_like(nearness)
+        return np.ones(nearness.shape, np.float32)
     back, front = np.percentile(nearness[subject], IN_FOCUS)
     around = np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)
     visible = np.asarray(cv2.erode((matte <= VISIBLE_UP_TO).astype(np.uint8), around)) > 0
     if not visible.any():
         # Nothing of the background is known, and next to nothing of it is seen.
-        return np.ones_like(nearness)
-    span = max(
-        float(back - np.percentile(nearness[visible], FARTHEST)), LEAST_SPAN * float(nearness.max() - nearness.min())
-    )
+        return np.ones(nearness.shape, np.float32)
+    farthest, nearest = np.percentile(nearness, RANGE)
+    span = max(float(back - np.percentile(nearness[visible], FARTHEST)), LEAST_SPAN * float(nearest - farthest))
     away = np.maximum(back - nearness, nearness - front)
     amount = np.clip(away / span, 0, 1) if span > 0 else np.ones_like(nearness)
     return _behind(amount.astype(np.float32), visible)
@@ -80,6 +87,12 @@ def depth_blur(depth: NDArray[Any], alpha: NDArray[Any]) -> NDArray[np.float32]:
 
 def _behind(amount: NDArray[np.float32], visible: NDArray[np.bool_]) -> NDArray[np.float32]:
     """The amount with what the subject hides filled in from all around."""
-    known = np.repeat((amount * visible)[..., None], 3, axis=2)
-    filled = push_pull(known, visible.astype(np.float32), 1.0)
-    return np.clip(filled[..., 0], 0, 1)
+    height, width = amount.shape
+    # Smooth, and hidden for the most part: cells of a few pixels will do.
+    size = (-(-width // FILL_SCALE), -(-height // FILL_SCALE))
+    coverage = np.asarray(cv2.resize(visible.astype(np.float32), size, interpolation=cv2.INTER_AREA))
+    seen = np.asarray(cv2.resize(amount * visible, size, interpolation=cv2.INTER_AREA))
+    means = seen / np.maximum(coverage, np.finfo(np.float32).tiny)
+    filled = push_pull(np.repeat(means[..., None], 3, axis=2), coverage.astype(np.float32), 1.0)[..., 0]
+    enlarged = np.asarray(cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR))
+    return np.where(visible, amount, np.clip(enlarged, 0, 1))

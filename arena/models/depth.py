@@ -10,10 +10,10 @@ from PIL import Image
 
 from arena.catalog import DEPTH_MODEL, get_card
 from arena.devices import AUTO, Stopwatch
-from arena.errors import ArenaError, OptionError
+from arena.errors import OptionError
 from arena.models.base import Model
 from arena.models.pool import check_gives_depth, default_pool
-from arena.models.torch_base import Placement, to_input, working_dtype
+from arena.models.torch_base import Placement, check_finite, to_input, working_dtype
 from arena.nets.depth import load_depth_anything
 from arena.photo import size_within
 from arena.weights import load_tensors
@@ -95,12 +95,8 @@ class DepthEstimator(Model):
         pixels = to_input(photo.rgb, placement, Image.Resampling.BICUBIC).to(self.device)
         with torch.inference_mode(), Stopwatch(self.device) as watch:
             nearness = self.net(pixels)
+        check_finite(nearness, self.card.label, self.net.dtype, self.device)
         depth = np.ascontiguousarray(nearness[0, 0].float().cpu().numpy(), dtype=np.float32)
-        if not np.isfinite(depth).all():
-            raise ArenaError(
-                f"{self.card.label} does not work on this device: its numbers left the range.",
-                "Choose CPU as the device and run it again.",
-            )
         return Depth(_in_proportion(depth, photo), watch.seconds)
 
 

@@ -198,7 +198,7 @@ def check_segments(card: ModelCard) -> None:
     if card.task is Task.DEPTH:
         raise OptionError(
             f"{card.label} gives a depth map, not a matte.",
-            "Choose another model; the blur takes depth from it by `--distance depth`.",
+            "Choose another model; the blur goes by it with `--distance depth`, or after arena.estimate_depth.",
         )
 
 

@@ -17,12 +17,19 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from arena.devices import Stopwatch
-from arena.errors import ArenaError, OptionError
+from arena.errors import OptionError
 from arena.matte import MatteKind
 from arena.models.base import Prediction
 from arena.models.hair import refine_hair
 from arena.models.sam_base import SamBacked
-from arena.models.torch_base import ENCODED_EARLIER, IMAGENET_MEAN, IMAGENET_STD, wants_int8, working_dtype
+from arena.models.torch_base import (
+    ENCODED_EARLIER,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    check_finite,
+    wants_int8,
+    working_dtype,
+)
 from arena.nets.sam import load_sam
 from arena.prompts import INSIDE, checked_boxes, checked_points, nothing_shown, scores_in_words
 from arena.quantize import quantize_linears
@@ -199,12 +206,7 @@ class SamPredictor:
         pixels = pixels.to(self.device)
         with torch.inference_mode(), Stopwatch(self.device) as watch, precision:
             embedding = self.net.vision_encoder(pixels).last_hidden_state.float()
-        if not torch.isfinite(embedding).all():
-            raise ArenaError(
-                "SAM does not work on this device: its numbers left the range.",
-                "Choose CPU as the device and run it again.",
-                f"not finite in {str(self.dtype).removeprefix('torch.')} on {self.device}",
-            )
+        check_finite(embedding, "SAM", self.dtype, self.device)
         self._encoding = _Encoding(photo.digest, photo.size, embedding, inside)
         return watch.seconds
 

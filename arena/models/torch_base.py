@@ -197,6 +197,26 @@ def working_dtype(device: str) -> tuple[torch.dtype, tuple[str, ...]]:
     return _CPU_DTYPES[wanted], ()
 
 
+def check_finite(values: Tensor, label: str, dtype: torch.dtype, device: str) -> None:
+    """Make sure that a network's answer holds numbers only.
+
+    Args:
+        values: Its answer.
+        label: What users call the model.
+        dtype: What it ran in.
+        device: Where.
+
+    Raises:
+        ArenaError: It does not.
+    """
+    if not torch.isfinite(values).all():
+        raise ArenaError(
+            f"{label} does not work on this device: its numbers left the range.",
+            "Choose CPU as the device and run it again.",
+            f"not finite in {str(dtype).removeprefix('torch.')} on {device}",
+        )
+
+
 def wants_int8(device: str) -> bool:
     """Whether the owner asks for linear layers in 8 bits on a device that is the better for them.
 
@@ -374,12 +394,7 @@ class TorchSegmenter(Segmenter):
         with torch.inference_mode(), Stopwatch(self.device) as watch:
             result: Tensor = self.net(ready, *which)
         # A matte of NaN would look like a picture without anybody in it.
-        if not torch.isfinite(result).all():
-            raise ArenaError(
-                f"{self.card.label} does not work on this device: its numbers left the range.",
-                "Choose CPU as the device and run it again.",
-                f"not finite in {str(self.dtype).removeprefix('torch.')} on {self.device}",
-            )
+        check_finite(result, self.card.label, self.dtype, self.device)
         if isinstance(self.net, CompiledNet) and self.net.note and self.net.note not in self._notes:
             self._notes += (self.net.note,)
         return result, watch.seconds

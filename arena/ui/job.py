@@ -62,6 +62,8 @@ class Job:
         self._unwatched = False
         self.digests = frozenset(photo.digest for order in self._orders for photo in order.photos)
         """Of the photos."""
+        self.finds_depth = any(get_card(order.model).task is Task.DEPTH for order in self._orders)
+        """Whether it gives no mattes but the depth of its photos."""
         self.total = sum(len(order.photos) for order in self._orders)
         """Results that a complete run gives."""
 

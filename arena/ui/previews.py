@@ -14,12 +14,12 @@ from arena.compose.blur import scene_light
 from arena.finish import Effect
 from arena.photo import Photo, encode, fit_within
 from arena.refine import feather
-from arena.render import apply_effect, compositing_alpha, refined_alpha, subject_colours
+from arena.render import apply_effect, blur_amount, compositing_alpha, refined_alpha, subject_colours
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from arena.finish import Backdrop, Finish, OwnColours
+    from arena.finish import Backdrop, Distance, Finish, OwnColours
     from arena.matte import Matte
     from arena.refine import RefineOptions
 
@@ -74,6 +74,7 @@ class Preview:
         self._refined: tuple[RefineOptions, Alpha] | None = None
         self._overlay: tuple[RefineOptions, bytes] | None = None
         self._front: tuple[tuple[RefineOptions, OwnColours], _Front] | None = None
+        self._amount: tuple[tuple[RefineOptions, Distance], Alpha | None] | None = None
         self._backdrop: tuple[tuple[object, ...], Photo] | None = None
         self._finished: tuple[Finish, bytes] | None = None
 
@@ -124,8 +125,11 @@ class Preview:
 
     def _blurred(self, front: _Front, finish: Finish) -> Pixels:
         light = self._light if finish.bokeh != "gaussian" and self._scale != 1 else None
-        depth = self._original[0].depth
-        return apply_effect(front.colours, self._photo.rgb, front.alpha, finish, light, depth)
+        wanted = finish.refine, finish.distance
+        if self._amount is None or self._amount[0] != wanted:
+            amount = blur_amount(self._photo.rgb, front.alpha, finish.distance, self._original[0].depth)
+            self._amount = wanted, amount
+        return apply_effect(front.colours, self._photo.rgb, front.alpha, finish, light, self._amount[1])
 
     @cached_property
     def _light(self) -> Alpha:

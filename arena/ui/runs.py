@@ -71,6 +71,8 @@ def find_depths(space: Workspace, photos: Sequence[Photo], device: str) -> None:
         photos: The photos.
         device: A device key or ``"auto"``.
     """
+    for photo in photos:
+        space.depth_errors.pop(photo.digest, None)
     space.job = Job([Order(DEPTH_MODEL, photos)], device)
     space.job.start()
 
@@ -84,7 +86,9 @@ def collect() -> None:
             if result.photo is None or result.photo.digest not in space.at_hand:
                 continue
             if get_card(result.model).task is Task.DEPTH:
-                take_depth(space, result.photo, result.error)
+                # A map that was uploaded meanwhile stays.
+                if result.photo.digest not in space.depths:
+                    take_depth(space, result.photo, result.error)
                 continue
             key = _key(result.model, result.photo.digest, result.device, space.prompts)
             # What another device or prompt gave is dropped with it: each result holds a matte of the photo's size.
@@ -123,6 +127,7 @@ def forget_depths(space: Workspace) -> None:
         for key in [key for key in space.previews if key.digest == digest]:
             del space.previews[key]
     space.depths.clear()
+    space.depth_errors.clear()
     space.depths_forgotten += 1
 
 

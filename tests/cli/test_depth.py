@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 def _cards(use_cards: Callable[..., None]) -> Iterator[None]:
     use_cards(
         make_card("disc", "DiscSegmenter"),
+        make_card("again", "DiscSegmenter"),
         make_card("empty", "EmptySegmenter"),
         make_card(DEPTH_MODEL, "RampEstimator", label="Ramp", task=Task.DEPTH),
     )
@@ -148,6 +149,34 @@ def test_a_comparison_finds_depth_once_a_photo(portrait: Path, tmp_path: Path, m
     made = Photo.open(tmp_path / "out" / "me" / "blurred" / "disc.png").rgb
     np.testing.assert_array_equal(made, expected(portrait, ramp(45, 30)))
     assert json.loads((tmp_path / "out" / "results.json").read_text())["distance"] == "depth"
+
+
+def test_a_comparison_of_more_photos_than_maps_are_kept_finds_those_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arena.cli.compare.KEPT_DEPTHS", 2)
+    seen: list[str] = []
+    estimate = RampEstimator.estimate
+
+    def counted(self: RampEstimator, photo: Photo) -> object:
+        seen.append(photo.name)
+        return estimate(self, photo)
+
+    monkeypatch.setattr(RampEstimator, "estimate", counted)
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(encode(picture(30 + number, 20)))
+    words = ("-m", "disc", "-m", "again", "--distance", "depth", "-o", tmp_path / "out")
+    result = arena("compare", *(tmp_path / f"{number}.png" for number in range(3)), *words)
+    assert result.exit_code == 0, result.output
+    assert seen == ["0", "1", "2", "2"]
+
+
+def test_no_blur_asks_no_network(portrait: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RampEstimator, "failure", AssertionError("was asked"))
+    out = portrait.with_name("out.png")
+    result = arena("blur", portrait, "-o", out, "-m", "disc", "-k", 1, "--distance", "depth")
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(Photo.open(out).rgb, Photo.open(portrait).rgb)
 
 
 def test_a_comparison_without_the_weights_says_so_before_it_begins(

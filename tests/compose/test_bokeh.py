@@ -97,8 +97,9 @@ def test_a_lamp_has_its_light_whatever_the_strength(bokeh: Any, size: int) -> No
     for kernel in (35, 37, 75, 77, 151, 155, 255):
         # In the light of the plate, not of its levels: a large disc of a small lamp is less than a level.
         variance = 3 * _kernel_variance(kernel)
-        style = blur_module._Style(1, "push-pull", bokeh, 700)
-        plate = blur_module._make_lens_plate(picture, empty(700, 700), variance, style, None)
+        style, nobody = blur_module._Style(1, "push-pull", bokeh), empty(700, 700)
+        lens = blur_module._lens_of(picture, nobody)
+        plate = blur_module._make_lens_plate(picture, nobody, variance, style, lens)
         added.append(float((_light_of(plate.cells) - dark).mean(axis=2).sum()) * plate.scale**2)
     assert max(added) < 1.25 * min(added)
     assert min(added) > 4 * 65535 * size**2

@@ -77,6 +77,23 @@ def test_what_the_map_errs_by_is_no_depth_of_a_wall_right_behind() -> None:
     assert depth_blur(np.full_like(depth, 5), alpha).max() == 1
 
 
+@pytest.mark.parametrize("wrong", [1e4, -1e4, 3e38, -3e38])
+def test_a_few_samples_that_are_far_off_change_nothing_else(wrong: float) -> None:
+    depth, alpha = scene()
+    amount = depth_blur(depth, alpha)
+    depth[50:55, 120:125] = wrong
+    off = depth_blur(depth, alpha)
+    assert np.isfinite(off).all()
+    np.testing.assert_allclose(off[MIDDLE], amount[MIDDLE], atol=0.02)
+    np.testing.assert_allclose(off[:30, 110:], amount[:30, 110:], atol=0.02)
+
+
+def test_something_very_near_takes_none_of_the_blur_away() -> None:
+    depth, alpha = scene()
+    depth[NEAR] = 50
+    np.testing.assert_allclose(depth_blur(depth, alpha), depth_blur(scene()[0], alpha), atol=0.02)
+
+
 def test_without_a_subject_or_anything_else_there_is_nothing_to_go_by() -> None:
     depth, alpha = scene()
     assert depth_blur(depth, alpha * 0).min() == 1
@@ -141,6 +158,15 @@ def test_the_same_amount_everywhere_is_the_same_whatever_its_shape(bokeh: Any, s
     one = blur_background(rgb, nobody, 61, bokeh=bokeh, amount=everywhere)
     other = blur_background(rgb, nobody, 61, bokeh=bokeh, amount=everywhere[:, :1])
     assert np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_where_nothing_is_blurred_is_the_photo_before_all_else() -> None:
+    rgb, subject = noise(60, 60, 1), np.ones((60, 60), np.float32)
+    amount = np.zeros((60, 60), np.float32)
+    amount[30:] = 1
+    out = blur_background(rgb, subject, 31, amount=amount, foreground=np.full_like(rgb, 7))
+    np.testing.assert_array_equal(out[:30], rgb[:30])
+    assert (out[30:] == 7).all()
 
 
 @quick

@@ -62,11 +62,11 @@ def test_a_subject_moves_towards_its_background_but_only_so_far(subject: Any, ba
     before, target = lab(plain(subject))[0, 0], lab(plain(background))[0, 0]
     after = lab(harmonise_colours(plain(subject), ALL, plain(background), 1.0))[0, 0]
     moved = after - before
-    # One unit for rounding to 8 bits and for colours at the border of sRGB.
+    # A unit or two for rounding to 8 bits, before and after, and for colours at the border of sRGB.
     assert abs(moved[0]) <= 15 + 1
     if 20 < before[0] < 80 and min(subject) > 30 and max(subject) < 200:
-        assert abs(moved[1]) <= 4 + 2
-        assert abs(moved[2]) <= 10 + 2
+        assert abs(moved[1]) <= 4 + 3
+        assert abs(moved[2]) <= 10 + 3
         assert np.linalg.norm(after - target) <= np.linalg.norm(before - target) + 1
 
 

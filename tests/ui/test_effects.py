@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from arena.catalog import DEPTH_MODEL
 from arena.compose import Plain
 from arena.errors import OfflineError
 from arena.finish import Effect, Finish
 from arena.photo import Photo, encode
 from arena.refine import PRESETS
 from arena.render import render_blur
+from arena.ui import runs
 from arena.ui.archive import results_zip
 from arena.ui.components import refinement
 from arena.ui.components.refinement import AS_IS, OWN, PRESET_LABELS, options_of, settings_of
+from arena.ui.job import Job, Order
 from arena.ui.runs import completed
 from arena.ui.state import COMPARE, Key
 from tests.fakes import RampEstimator
@@ -218,6 +221,36 @@ def test_a_depth_map_of_ones_own_asks_no_network(page: AppTest, monkeypatch: pyt
     page.button(key=Key.FORGET_DEPTH.of(COMPARE)).click().run()
     assert not memory(page).depths
     assert shown(page).distance == "alike"
+
+
+def test_a_map_of_ones_own_stays_when_the_network_has_answered(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    space = memory(page)
+    (photo,) = space.at_hand.values()
+    own = photo.with_depth(np.ones((8, 8), np.float32))
+    runs.find_depths(space, [photo], "cpu")
+    assert space.job is not None
+    space.job.join(20)
+    runs.take_depth(space, own)
+    page.run()
+    assert space.job.done == 1
+    assert not space.job.has_news
+    assert list(space.depths.values()) == [own.depth]
+
+
+def test_a_stopped_search_for_depth_does_not_ask_for_another_run(page: AppTest) -> None:
+    run_on_sample(page, "disc")
+    choose(page, Key.DISTANCE, "depth")
+    space = memory(page)
+    (photo,) = space.at_hand.values()
+    space.job = Job([Order(DEPTH_MODEL, [photo])], "cpu")
+    space.job.stop()
+    space.job.start()
+    space.job.join(20)
+    page.run()
+    assert space.job.done < space.job.total
+    assert "The run was stopped" not in texts(page)
+    assert [button for button in page.button if button.label == "Find out depth"]
 
 
 def test_a_depth_that_cannot_be_found_out_says_why(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def effect_bar(
         else:
             chosen = scenery or backdrop_picker(space)
     if effect is Effect.BLUR:
-        return depth_section(space, finish) if finish.distance == "depth" else finish
+        return depth_section(space, finish) if finish.needs_depth else finish
     with st.container(horizontal=True, vertical_alignment="bottom"):
         return _replacement(space.name, chosen)
 

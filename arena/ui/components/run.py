@@ -54,9 +54,11 @@ def run_section(
         st.caption(reason)
     if busy is not None:
         _poll(busy)
-    elif space.job is not None and space.job.done < space.job.total and space.job.digests & space.at_hand.keys():
-        why = "The run was stopped, for this page was not open" if space.job.unwatched else "The run was stopped"
-        st.info(f"{why}: {space.job.done} of {space.job.total} results are here. Run once more for the others.")
+    elif (job := space.job) is not None and job.done < job.total and job.digests & space.at_hand.keys():
+        why = "The run was stopped, for this page was not open" if job.unwatched else "The run was stopped"
+        # Whose depth is still missing is said beside the button that finds it out.
+        if not job.finds_depth:
+            st.info(f"{why}: {job.done} of {job.total} results are here. Run once more for the others.")
 
 
 def _why_not(space: Workspace, busy: Workspace | None, photos: Sequence[Photo], models: Sequence[str]) -> str:
