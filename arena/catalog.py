@@ -513,17 +513,18 @@ CARDS: tuple[ModelCard, ...] = (
         label="ViTMatte Small",
         family="vitmatte",
         task=Task.TRIMAP,
-        summary="Turns an outline and its uncertain band into hair.",
+        summary="Turns the outline of any model, and an uncertain band about it, into hair.",
         training_data="Composition-1k",
         licence="Apache-2.0",
         commercial=True,
         mask_kind=MatteKind.ALPHA,
+        adapter="arena.models.vitmatte:MattingNetwork",
         repository="hustvl/vitmatte-small-composition-1k",
         revision="6a58ad7646403c1df626fbd746900aec7361ea1d",
         file="model.safetensors",
         bytes=103_294_572,
         sha256="bda9289db1bb6762d978b42d1c62ae3f34daf7497171a347a1d09657efd788cb",
-        input_size=InputSize(multiple=32, minimum=32),
+        input_size=InputSize(multiple=32, minimum=32, maximum=1024),
     ),
 )
 """Every model this project knows, in the order in which users see them."""
@@ -533,6 +534,9 @@ DEFAULT_MODEL = "lite"
 
 DEPTH_MODEL = "depth-anything-v2-small"
 """What is asked for depth unless another is named."""
+
+MATTING_MODEL = "vitmatte-small"
+"""What solves the edge where the refinement asks for a network."""
 
 _BY_KEY = {card.key: card for card in CARDS}
 

@@ -22,6 +22,7 @@ from arena.devices import AUTO, Device, Stopwatch, available_devices, confirm_de
 from arena.errors import ArenaError
 from arena.models.pool import ModelPool, load_adapter
 from arena.photo import Photo
+from arena.refine.matting import UNKNOWN, by_network, make_trimap
 from arena.samples import get_sample
 from arena.weights.cache import hub_folder
 from arena.weights.transfer import free_bytes
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
 
 REFERENCE_SAMPLE = "astronaut"
 """The bundled portrait that has a reference trimap beside it."""
+
+BAND = 12.0
+"""Pixels on both sides of the reference's outline that a matting network has to solve."""
+
+PLAUSIBLE_RIGHT = 0.8
+"""Share of these that have to lie on the right side. Noise has 0.5."""
 
 PLAUSIBLE_NEARER = 0.8
 """Share of pairs of a pixel of the person and one of the background of which the person's is nearer, above which a
@@ -126,7 +133,8 @@ def check_model(key: str, device: str = AUTO) -> Iterator[Check]:
         yield Check(key, Status.NOTE, f"its weights are not on this machine; `arena fetch {key}` downloads them")
         return
     try:
-        yield from _check_depth(card, resolved) if card.task is Task.DEPTH else _check_matte(card, resolved)
+        check = {Task.DEPTH: _check_depth, Task.TRIMAP: _check_matting}.get(card.task, _check_matte)
+        yield from check(card, resolved)
     except ArenaError as error:
         yield Check(key, Status.FAILED, f"{error} {error.details}".rstrip())
     except Exception as error:  # noqa: BLE001 - a report is most useful when something unforeseen broke
@@ -187,6 +195,28 @@ def _check_depth(card: ModelCard, device: str) -> Iterator[Check]:
         status,
         f"the person is nearer than the background: {nearer:.0%} of the pairs of pixels, plausible from "
         f"{PLAUSIBLE_NEARER:.0%}",
+    )
+
+
+def _check_matting(card: ModelCard, device: str) -> Iterator[Check]:
+    from arena.models.vitmatte import load_matting  # noqa: PLC0415 - it imports PyTorch
+
+    yield from _check_file(card, weights.fetch(card))
+    photo = Photo.open(get_sample(REFERENCE_SAMPLE).path)
+    subject = (_reference_trimap() == _SUBJECT).astype(np.float32)
+    # Told no more than a rough outline, it has to find the reference's within the band that this leaves open.
+    band = make_trimap(subject, BAND)
+    with Stopwatch() as watch:
+        alpha = by_network(load_matting(card.key, device, pool=ModelPool()).solve, photo.rgb, band)
+    yield Check(card.key, Status.OK, f"loaded and run on {device} in {format_seconds(watch.seconds)}")
+    open_ = (band == UNKNOWN) & (_reference_trimap() != _UNDECIDED)
+    right = float(((alpha > 0.5) == (subject > 0.5))[open_].mean())
+    status = Status.OK if right >= PLAUSIBLE_RIGHT else Status.FAILED
+    yield Check(
+        card.key,
+        status,
+        f"agrees with the reference in {right:.0%} of the pixels along the outline, plausible from "
+        f"{PLAUSIBLE_RIGHT:.0%}",
     )
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from arena.finish import Backdrop, Distance, OwnColours
     from arena.matte import Matte
     from arena.refine import RefineOptions
+    from arena.refine.matting import Solver
 
     Pixels = NDArray[np.uint8]
     Alpha = NDArray[np.float32]
@@ -78,13 +79,22 @@ def refined_alpha(photo: Photo, matte: Matte, options: RefineOptions) -> Alpha:
     """
     if options.changes_nothing:
         return matte.alpha
-    refined = refine(matte.alpha, photo.rgb, options)
+    refined = refine(matte.alpha, photo.rgb, options, _network(options, matte.device))
     if not (refined > 0.5).any() and (matte.alpha > 0.5).any():
         raise OptionError(
             f"The refinement leaves nobody in {photo.name}.",
             "Make its steps smaller: opening, threshold, or growth below 0.",
         )
     return refined
+
+
+def _network(options: RefineOptions, device: str) -> Solver | None:
+    """What the refinement needs beside the photo: where the matte was made, loaded with its first use, and shared."""
+    if options.matting != "vitmatte":
+        return None
+    from arena.models.vitmatte import load_matting  # noqa: PLC0415 - it imports PyTorch and transformers
+
+    return load_matting(device=device).solve
 
 
 def compositing_alpha(alpha: Alpha, matte: Matte, options: RefineOptions) -> Alpha:

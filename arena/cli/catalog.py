@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from arena.catalog import ModelCard
 
 
+_MASKS = {Task.DEPTH: "depth map", Task.TRIMAP: "another's edge"}
+"""What models give that give no mask of their own."""
+
+
 def models(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print everything that is known of each model as JSON.")
@@ -46,7 +50,7 @@ def models(
         table.add_row(
             card.key,
             card.label,
-            "depth map" if card.task is Task.DEPTH else card.mask_kind,
+            _MASKS.get(card.task, str(card.mask_kind)),
             _prompts(card),
             licence,
             format_bytes(card.bytes) if card.bytes else "",

@@ -19,6 +19,7 @@ from arena.cli.finishing import (
     BokehFlags,
     ConfigOption,
     RefineFlags,
+    prepare,
     read_finish,
 )
 from arena.cli.flags import spread
@@ -97,6 +98,7 @@ def compare(
     count = 0
     numbers = folder / "results.json"
     # Without its weights no picture can be made, which is better known before hours of work.
+    prepare(finish, device)
     depths = _Depths(device) if finish.needs_depth else None
     with _kept(summary, numbers), model_bars(lambda key: get_card(key).label) as bars:
         results = run(sources, keys, device=device, prompts=prompts, on_event=bars.show)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from arena.catalog import MATTING_MODEL, get_card
+from arena.cli.console import err
 from arena.cli.flags import Flag, FlagGroup
 from arena.errors import OptionError
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 # Where these lists belong imports OpenCV, for which --help does not wait; tests hold them equal.
 Preset = Literal["as-is", "u2net-classic", "hair"]
-Matting = Literal["off", "closed-form", "knn"]
+Matting = Literal["off", "closed-form", "knn", "vitmatte"]
 OwnColours = Literal["auto", "fast", "multilevel", "off"]
 Bokeh = Literal["gaussian", "disc", "hexagon"]
 Distance = Literal["alike", "ground", "depth"]
@@ -118,7 +120,7 @@ class RefineFlags(FlagGroup):
         Flag(
             "--matting",
             "refine.matting",
-            "Solve the edge anew: off, or closed-form or knn (slow, need pymatting).",
+            "Solve the edge anew: off, by the network vitmatte, or closed-form or knn (slow, need pymatting).",
             "METHOD",
         ),
     ] = None
@@ -251,6 +253,23 @@ def read_finish(effect: str, config: Path | None, *groups: FlagGroup) -> Finish:
     return finish
 
 
+def prepare(finish: Finish, device: str) -> None:
+    """Load, and on first use download, what a finish needs beside the models: better known before hours of work.
+
+    Args:
+        finish: The finish.
+        device: A device key or ``"auto"``.
+
+    Raises:
+        ArenaError: It cannot be had.
+    """
+    if finish.refine.matting == "vitmatte":
+        from arena.models.vitmatte import load_matting  # noqa: PLC0415 - --help does not wait for PyTorch
+
+        with err.status(f"{get_card(MATTING_MODEL).label} is getting ready"):
+            load_matting(device=device)
+
+
 def _plain(flag: Flag, value: Any) -> Any:
     """A value as an option file has it."""
     if flag.off:
@@ -265,7 +284,7 @@ def _plain(flag: Flag, value: Any) -> Any:
 
 def _check_matting(finish: Finish) -> None:
     """Refuse what would only fail once the model has run."""
-    if finish.refine.matting != "off" and find_spec("pymatting") is None:
+    if finish.refine.matting in {"closed-form", "knn"} and find_spec("pymatting") is None:
         from arena.refine.matting import INSTALL  # noqa: PLC0415 - --help does not wait for OpenCV
 
         raise OptionError(f"{finish.refine.matting} matting needs the package pymatting.", INSTALL)

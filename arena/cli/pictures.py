@@ -16,6 +16,7 @@ from arena.cli.finishing import (
     BokehFlags,
     ConfigOption,
     RefineFlags,
+    prepare,
     read_finish,
 )
 from arena.cli.flags import spread
@@ -216,6 +217,7 @@ def _make(
         photo = photo.with_depth(read_depth(depth_map))
     elif finish.needs_depth:
         photo = estimated_depth(photo, DEPTH_MODEL, device)
+    prepare(finish, device)
     matte = _segment(photo, source.name, model, device, prompts)
     save(output, render_finish(photo, matte, finish), quality=quality, exif=photo.exif)
     _report(output, matte)

@@ -200,6 +200,11 @@ def check_segments(card: ModelCard) -> None:
             f"{card.label} gives a depth map, not a matte.",
             "Choose another model; the blur goes by it with `--distance depth`, or after arena.estimate_depth.",
         )
+    if card.task is Task.TRIMAP:
+        raise OptionError(
+            f"{card.label} needs the matte of another model.",
+            'Choose that one; `--matting vitmatte`, or RefineOptions(matting="vitmatte"), solves its edge anew.',
+        )
 
 
 def check_gives_depth(card: ModelCard) -> None:

@@ -1,8 +1,8 @@
 """Matting from a trimap: alpha where it is unknown, solved from the photo and from where it is known.
 
-The solvers are pymatting's, an optional dependency, imported when one is asked for. A solution's cost grows faster than
-the area, so it is found at a limited size inside the bounding box of what is unknown, and brought up to the photo's
-size by the guided filter.
+The solvers are pymatting's, an optional dependency, imported when one is asked for, or a network that is given. A
+solution's cost grows faster than the area, so it is found at a limited size inside the bounding box of what is unknown,
+and brought up to the photo's size by the guided filter.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 SURE = 0.05
 """Alpha within this of 0 or 1 counts as known, unless it is close to what is not."""
 
-LARGEST_SIDE = {"closed-form": 1200, "knn": 500}
+LARGEST_SIDE = {"closed-form": 1200, "knn": 500, "vitmatte": 1024}
 """Longer side in pixels of what is solved by default: seconds on two cores for an ordinary portrait."""
 
 MARGIN = 16
@@ -45,7 +45,7 @@ LEAST_SIDE = 5
 UPSAMPLE_RADIUS = 2
 """Half width of the guided filter's window at the solved size: the solution is finer than a network's matte."""
 
-Method = Literal["closed-form", "knn"]
+Method = Literal["closed-form", "knn", "vitmatte"]
 
 INSTALL = (
     "Install it with `pip install 'portrait-blur-arena[matting]'`. "
@@ -93,7 +93,7 @@ def closed_form(rgb: NDArray[Any], trimap: NDArray[Any], largest_side: int = LAR
         OptionError: The trimap knows no foreground or no background, pymatting is not installed, an array has another
             layout, or the two differ in size.
     """
-    return _solve("closed-form", rgb, trimap, largest_side)
+    return _solve(lambda: _pymatting("closed-form"), rgb, trimap, largest_side)
 
 
 def knn(rgb: NDArray[Any], trimap: NDArray[Any], largest_side: int = LARGEST_SIDE["knn"]) -> Alpha:
@@ -114,7 +114,28 @@ def knn(rgb: NDArray[Any], trimap: NDArray[Any], largest_side: int = LARGEST_SID
         OptionError: The trimap knows no foreground or no background, pymatting is not installed, an array has another
             layout, or the two differ in size.
     """
-    return _solve("knn", rgb, trimap, largest_side)
+    return _solve(lambda: _pymatting("knn"), rgb, trimap, largest_side)
+
+
+def by_network(
+    network: Solver, rgb: NDArray[Any], trimap: NDArray[Any], largest_side: int = LARGEST_SIDE["vitmatte"]
+) -> Alpha:
+    """Matting by a network that was trained for it.
+
+    Args:
+        network: Photo (H x W x 3, 0 to 1) and trimap (H x W: 0, 0.5 and 1) to alpha (H x W), all in double precision.
+        rgb: The photo, uint8, H x W x 3.
+        trimap: uint8, H x W: 0 background, 255 foreground, anything between unknown; see :func:`make_trimap`.
+        largest_side: Longer side in pixels, at least 16, of what it sees; a larger area is reduced to it first.
+
+    Returns:
+        float32, H x W, 0 to 1; exactly 0 and 1 where the trimap is.
+
+    Raises:
+        OptionError: The trimap knows no foreground or no background, an array has another layout, or the two differ in
+            size.
+    """
+    return _solve(lambda: network, rgb, trimap, largest_side)
 
 
 def solvable(trimap: Trimap) -> bool:
@@ -130,7 +151,7 @@ def solvable(trimap: Trimap) -> bool:
     return bool(foreground.any() and background.any() and not (foreground | background).all())
 
 
-def _solve(method: Method, rgb: NDArray[Any], trimap: NDArray[Any], largest_side: int) -> Alpha:
+def _solve(solver_of: Callable[[], Solver], rgb: NDArray[Any], trimap: NDArray[Any], largest_side: int) -> Alpha:
     if not isinstance(trimap, np.ndarray) or trimap.dtype != np.uint8 or trimap.ndim != 2 or not trimap.size:
         raise OptionError(f"trimap must be a uint8 array of the shape H x W, but is {described(trimap)}.")
     photo = checked_photo(rgb, trimap.shape, "trimap")
@@ -143,7 +164,7 @@ def _solve(method: Method, rgb: NDArray[Any], trimap: NDArray[Any], largest_side
     if not (foreground.any() and background.any()):
         side = "background" if foreground.any() else "foreground"
         raise OptionError(f"The trimap has no sure {side}.", "Make its unknown band narrower.")
-    solver = _solver(method)
+    solver = solver_of()
     rows, columns = _area(unknown, largest_side)
     fine = _reduced_solution(
         solver, photo[rows, columns], foreground[rows, columns], background[rows, columns], largest_side
@@ -153,7 +174,7 @@ def _solve(method: Method, rgb: NDArray[Any], trimap: NDArray[Any], largest_side
     return out
 
 
-def _solver(method: Method) -> Solver:
+def _pymatting(method: Literal["closed-form", "knn"]) -> Solver:
     # Not at the top: the package is optional, and takes seconds to import.
     try:
         from pymatting import estimate_alpha_cf, estimate_alpha_knn  # noqa: PLC0415

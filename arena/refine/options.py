@@ -38,7 +38,7 @@ LIMITS: Mapping[str, tuple[float, float]] = MappingProxyType(
 """What is sensible in a file or on a command line. In code there is no limit: options that are scaled to a large photo
 exceed these."""
 
-Matting = Literal["off", "closed-form", "knn"]
+Matting = Literal["off", "closed-form", "knn", "vitmatte"]
 MATTINGS: tuple[Matting, ...] = get_args(Matting)
 
 
@@ -76,7 +76,8 @@ class RefineOptions:
     holes: float = 0.0
     """Area up to which an enclosed hole is filled, as a share of the picture, 0 to 1; 0 leaves them."""
     matting: Matting = "off"
-    """Solve the edge anew from the photo: ``"closed-form"`` or ``"knn"``, both slow and in need of pymatting."""
+    """Solve the edge anew from the photo: by ``"closed-form"`` or ``"knn"``, both slow and in need of pymatting, or by
+    the network ``"vitmatte"``."""
     trimap_width: float = 5.0
     """How far around the soft edge alpha is taken as unknown by the matting, 0 to 25."""
     guided_radius: float = 0.0
@@ -197,7 +198,12 @@ class RefineOptions:
         return replace(base or cls(), **values)
 
 
-def refine(alpha: Alpha, rgb: NDArray[Any] | None = None, options: RefineOptions | None = None) -> Alpha:
+def refine(
+    alpha: Alpha,
+    rgb: NDArray[Any] | None = None,
+    options: RefineOptions | None = None,
+    network: matting.Solver | None = None,
+) -> Alpha:
     """Run the steps that are on, in the order of the fields of :class:`RefineOptions`.
 
     Args:
@@ -205,23 +211,27 @@ def refine(alpha: Alpha, rgb: NDArray[Any] | None = None, options: RefineOptions
         rgb: The photo, uint8, H x W x 3; needed by the steps that look at it.
         options: What to do, in lengths for a picture whose longer side is 1000; they are scaled to this one. By default
             nothing is done.
+        network: What solves the edge where ``matting`` is ``"vitmatte"``, as :func:`arena.refine.matting.by_network`
+            wants it: ``arena.models.vitmatte.load_matting().solve``.
 
     Returns:
         float32, H x W, 0 to 1; a new array.
 
     Raises:
         OptionError: A step needs the photo and there is none, or of another size; a length is out of range once scaled;
-            pymatting is asked for and not installed; or ``alpha`` is no matte.
+            pymatting is asked for and not installed; a network is, and none is given; or ``alpha`` is no matte.
     """
     matte = checked_alpha(alpha)
     options = options or RefineOptions()
     photo = None if rgb is None else checked_photo(rgb, matte.shape)
     if options.needs_photo and photo is None:
         raise OptionError("The guided filter and the matting need the photo.", "Give it, or turn them off.")
+    if options.matting == "vitmatte" and network is None:
+        raise OptionError("The matting by vitmatte needs its network.", "Give it, or choose another matting.")
     here = options.scaled(max(matte.shape) / REFERENCE_SIDE)
     out = _shaped(_steady(matte, here), here)
     if photo is not None:
-        out = _fitted(out, photo, here)
+        out = _fitted(out, photo, here, network)
     if here.grow != 0:
         out = morphology.grow(out, here.grow)
     if here.feather_sigma > 0:
@@ -250,14 +260,16 @@ def _shaped(matte: Alpha, options: RefineOptions) -> Alpha:
     return matte
 
 
-def _fitted(matte: Alpha, photo: NDArray[np.uint8], options: RefineOptions) -> Alpha:
+def _fitted(matte: Alpha, photo: NDArray[np.uint8], options: RefineOptions, network: matting.Solver | None) -> Alpha:
     """The edge by the photo."""
     if options.matting != "off":
         trimap = matting.make_trimap(matte, options.trimap_width)
         # A subject without a core, or none at all, leaves nothing to solve from.
         if matting.solvable(trimap):
-            solve = matting.closed_form if options.matting == "closed-form" else matting.knn
-            matte = solve(photo, trimap)
+            if network is not None and options.matting == "vitmatte":
+                matte = matting.by_network(network, photo, trimap)
+            else:
+                matte = (matting.closed_form if options.matting == "closed-form" else matting.knn)(photo, trimap)
     if options.guided_radius > 0:
         matte = guided(matte, photo, options.guided_radius, options.guided_epsilon)
     return matte

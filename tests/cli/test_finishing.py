@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from arena.catalog import MATTING_MODEL, Task, get_card
 from arena.cli.app import app
 from arena.cli.finishing import BackgroundFlags, BlurFlags, RefineFlags, read_finish
 from arena.compose import BOKEHS, Bokeh, Plain
-from arena.errors import ArenaError, OptionError
+from arena.errors import ArenaError, OfflineError, OptionError
 from arena.finish import Finish
 from arena.matte import Matte, MatteKind
 from arena.models.base import Prediction
@@ -23,7 +24,7 @@ from arena.models.pool import unload
 from arena.photo import Photo, encode
 from arena.refine import PRESETS
 from arena.render import render_blur, render_replace
-from tests.fakes import DiscSegmenter, make_card
+from tests.fakes import DiscSegmenter, HalfNetwork, make_card
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -507,6 +508,31 @@ def test_matting_without_its_package_is_told_before_a_model_is_loaded(monkeypatc
     with pytest.raises(OptionError, match="knn matting needs the package pymatting"):
         read_finish("blur", None, RefineFlags(matting="knn"))
     assert read_finish("blur", None, RefineFlags(matting="off")).refine.matting == "off"
+
+
+def test_the_network_of_the_matting_is_loaded_before_the_model(
+    portrait: Path, photo: Photo, tmp_path: Path, use_cards: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_cards(get_card("soft"), make_card(MATTING_MODEL, "HalfNetwork", task=Task.TRIMAP))
+    words = ("-o", tmp_path / "out.png", "-m", "soft", "--matting", "vitmatte")
+    result = arena("cutout", portrait, *words)
+    assert result.exit_code == 0, result.output
+    alpha = Photo.open(tmp_path / "out.png").rgba
+    assert alpha is not None
+    assert set(np.unique(alpha[..., 3])) == {0, 128, 255}
+    (tmp_path / "out.png").unlink()
+    unload()
+    before = SoftSegmenter.loads
+
+    def missing(*_: object, **__: object) -> None:
+        raise OfflineError("ViTMatte's weights are not on this machine.", "Fetch them.")
+
+    monkeypatch.setattr(HalfNetwork, "load", missing)
+    for command, place in (("cutout", tmp_path / "out.png"), ("compare", tmp_path / "out")):
+        result = arena(command, portrait, "-o", place, "-m", "soft", "--matting", "vitmatte")
+        assert "not on this machine" in str(result.exception)
+        assert not place.exists()
+    assert SoftSegmenter.loads == before
 
 
 def test_a_blur_by_flags_is_the_librarys(portrait: Path, photo: Photo, tmp_path: Path) -> None:

@@ -268,7 +268,7 @@ def test_a_step_that_needs_the_photo_says_so() -> None:
 def test_every_preset_has_its_line() -> None:
     assert list(PRESETS) == list(PRESET_WORDS)
     assert all(words.endswith(".") and "\n" not in words for words in PRESET_WORDS.values())
-    assert set(MATTINGS) == {"off", "closed-form", "knn"}
+    assert set(MATTINGS) == {"off", "closed-form", "knn", "vitmatte"}
 
 
 @pytest.mark.parametrize(

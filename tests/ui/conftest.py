@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from arena.catalog import DEPTH_MODEL, Task
+from arena.catalog import DEPTH_MODEL, MATTING_MODEL, Task
 from arena.models.pool import unload
 from arena.ui import state
 from arena.ui.pages import replace
@@ -39,6 +39,7 @@ def page(use_cards: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Ite
         make_card("edges", "BoxSegmenter", label="Edges", task=Task.PROMPTED, box_prompt=True),
         make_card("blind", "EmptySegmenter", label="Blind", task=Task.PROMPTED, box_prompt=True),
         make_card(DEPTH_MODEL, "RampEstimator", label="Ramp", task=Task.DEPTH),
+        make_card(MATTING_MODEL, "HalfNetwork", label="Half", task=Task.TRIMAP),
         make_card("stuck", "BrokenSegmenter", label="Stuck", task=Task.PROMPTED, box_prompt=True),
     )
     monkeypatch.setattr(state, "DEFAULT_MODEL", "disc")

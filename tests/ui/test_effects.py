@@ -334,6 +334,21 @@ def test_matting_is_offered_only_where_its_library_is(
     page: AppTest, monkeypatch: pytest.MonkeyPatch, installed: bool
 ) -> None:
     monkeypatch.setattr(refinement, "find_spec", lambda name: object() if installed else None)
+    monkeypatch.setattr(refinement, "is_cached", lambda card: False)
     run_on_sample(page, "disc")
     assert not page.exception
     assert ("Matting" in {control.label for control in page.segmented_control}) is installed
+
+
+def test_a_network_solves_the_edge_where_its_weights_are(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refinement, "find_spec", lambda name: None)
+    run_on_sample(page, "disc")
+    control = page.segmented_control(key=Key.REFINE.of("matting", COMPARE))
+    assert control.options == ["Off", "ViTMatte"]
+    control.set_value("vitmatte").run()
+    assert not page.exception
+    assert not page.main.error
+    assert shown(page).refine.matting == "vitmatte"
+    # All that the trimap leaves open is half of everything.
+    (alpha,) = {float(value) for value in np.unique(only_preview(page)._refined_alpha(shown(page).refine))} - {0, 1}
+    assert alpha == 0.5

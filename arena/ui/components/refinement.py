@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from arena.catalog import MATTING_MODEL, get_card
 from arena.refine import PRESET_WORDS, PRESETS, RefineOptions
 from arena.refine.edges import LARGEST_BILATERAL
 from arena.refine.options import MATTINGS
 from arena.ui.state import Key
+from arena.weights import is_cached
+from arena.wording import format_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from arena.finish import OwnColours
+    from arena.refine.options import Matting
 
 AS_IS = "as-is"
 OWN = "own"
@@ -24,7 +30,7 @@ PRESET_LABELS = {AS_IS: "As the model gave it", "u2net-classic": "U²-Net classi
 
 COLOUR_WORDS: dict[OwnColours, str] = {"auto": "Clean", "multilevel": "Clean thoroughly", "off": "As photographed"}
 
-MATTING_WORDS = {"off": "Off", "closed-form": "Closed form", "knn": "KNN"}
+MATTING_WORDS = {"off": "Off", "closed-form": "Closed form", "knn": "KNN", "vitmatte": "ViTMatte"}
 
 GUIDED_EPSILON = PRESETS["hair"].guided_epsilon
 """What every guided filter of the page ignores."""
@@ -132,8 +138,9 @@ def refinement(scope: str, preset: str = AS_IS) -> tuple[RefineOptions, OwnColou
                     persist_state="session",
                     help=step.explanation,
                 )
-        if find_spec("pymatting") is not None:
-            _matting(scope)
+        methods = _methods()
+        if len(methods) > 1:
+            _matting(scope, methods)
     return options_of(_settings(scope)), colours
 
 
@@ -172,17 +179,30 @@ def options_of(settings: dict[str, Any]) -> RefineOptions:
     return RefineOptions(**values)
 
 
-def _matting(scope: str) -> None:
+def _methods() -> list[Matting]:
+    """The ways to solve the edge that are on this machine: nothing is downloaded by moving a control."""
+    card = get_card(MATTING_MODEL)
+    there = {"off"}
+    if find_spec("pymatting") is not None:
+        there |= {"closed-form", "knn"}
+    if card.available and is_cached(card):
+        there.add("vitmatte")
+    return [method for method in MATTINGS if method in there]
+
+
+def _matting(scope: str, methods: Sequence[Matting]) -> None:
+    card = get_card(MATTING_MODEL)
+    missing = "" if "vitmatte" in methods else f" `arena fetch {card.key}` adds a network ({format_bytes(card.bytes)})."
     method = st.segmented_control(
         "Matting",
-        MATTINGS,
+        methods,
         format_func=MATTING_WORDS.__getitem__,
         required=True,
         key=Key.REFINE.of("matting", scope),
         on_change=_name_preset,
         args=(scope,),
         persist_state="session",
-        help="Solves the edge anew from the photo.",
+        help=f"Solves the edge anew from the photo.{missing}",
     )
     if method != "off":
         st.warning("Matting is slow: several seconds for each mask, and longer for the download of a large photo.")
