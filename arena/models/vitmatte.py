@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 
+KEPT_SOLUTIONS = 8
+"""Solutions that are kept, of a few megabytes each: the steps that follow the matting are tried out one after another,
+and on a CPU a solution takes seconds."""
+
+
 class MattingNetwork(Model):
     """ViTMatte with its weights: a photo and a trimap in, alpha out."""
 
@@ -42,6 +49,7 @@ class MattingNetwork(Model):
         """
         super().__init__(card, device)
         self.net = net
+        self._solutions: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
 
     @classmethod
     def load(cls, card: ModelCard, weights: Path | None, device: str) -> Self:
@@ -79,7 +87,20 @@ class MattingNetwork(Model):
             OutOfMemoryError: It does not fit the device.
             ArenaError: The result holds values that are no numbers.
         """
-        return self._run_alone(lambda: self._solve(photo, trimap))
+        return self._run_alone(lambda: self._kept(photo, trimap)).astype(np.float64)
+
+    def _kept(self, photo: FloatArray, trimap: FloatArray) -> NDArray[np.float32]:
+        """The solution, from those that are kept if it is among them; called with the lock held."""
+        digest = hashlib.blake2b(np.ascontiguousarray(photo).data)
+        digest.update(repr(trimap.shape).encode())
+        digest.update(np.ascontiguousarray(trimap).data)
+        key = digest.digest()
+        if key not in self._solutions:
+            self._solutions[key] = self._solve(photo, trimap).astype(np.float32)
+            if len(self._solutions) > KEPT_SOLUTIONS:
+                self._solutions.popitem(last=False)
+        self._solutions.move_to_end(key)
+        return self._solutions[key]
 
     def _solve(self, photo: FloatArray, trimap: FloatArray) -> FloatArray:
         height, width = trimap.shape

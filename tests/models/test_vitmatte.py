@@ -126,6 +126,31 @@ def test_no_numbers_are_an_error(network: MattingNetwork) -> None:
         network.solve(np.zeros((32, 32, 3)), np.full((32, 32), 0.5))
 
 
+def test_what_was_solved_is_not_solved_again(network: MattingNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    solved: list[int] = []
+    solve = MattingNetwork._solve
+
+    def counted(self: MattingNetwork, photo: NDArray[np.float64], trimap: NDArray[np.float64]) -> object:
+        solved.append(int(photo[0, 0, 0] * 100))
+        return solve(self, photo, trimap)
+
+    monkeypatch.setattr(MattingNetwork, "_solve", counted)
+    monkeypatch.setattr("arena.models.vitmatte.KEPT_SOLUTIONS", 2)
+    trimap = np.full((32, 32), 0.5)
+    pictures = [np.full((32, 32, 3), number / 100) for number in range(3)]
+    first = network.solve(pictures[0], trimap)
+    for number in (1, 0, 2, 0, 1):
+        again = network.solve(pictures[number], trimap)
+        if number == 0:
+            np.testing.assert_array_equal(again, first)
+    assert solved == [0, 1, 2, 1]
+    # Another trimap is another question.
+    other = trimap.copy()
+    other[0] = 1
+    network.solve(pictures[1], other)
+    assert len(solved) == 5
+
+
 def test_large_photos_are_seen_at_a_limited_size_and_solved_at_their_own() -> None:
     sizes: list[tuple[int, ...]] = []
 
