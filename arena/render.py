@@ -23,7 +23,8 @@ from arena.compose import (
     mask_overlay,
     replace_background,
 )
-from arena.errors import OptionError, UnknownModelError
+from arena.devices import AUTO, resolve_device
+from arena.errors import DeviceError, OptionError, UnknownModelError
 from arena.finish import Effect, Finish, finish_to_mapping, read_backdrop
 from arena.matte import MatteKind
 from arena.photo import Photo, encode
@@ -76,6 +77,7 @@ def refined_alpha(photo: Photo, matte: Matte, options: RefineOptions) -> Alpha:
 
     Raises:
         OptionError: No pixel is left that is more subject than not, and there was one before.
+        ArenaError: The network of the matting cannot be had, or does not fit the device.
     """
     if options.changes_nothing:
         return matte.alpha
@@ -89,12 +91,24 @@ def refined_alpha(photo: Photo, matte: Matte, options: RefineOptions) -> Alpha:
 
 
 def _network(options: RefineOptions, device: str) -> Solver | None:
-    """What the refinement needs beside the photo: where the matte was made, loaded with its first use, and shared."""
+    """What the refinement needs beside the photo, run where the matte was made; loaded when an edge is to be solved."""
     if options.matting != "vitmatte":
         return None
-    from arena.models.vitmatte import load_matting  # noqa: PLC0415 - it imports PyTorch and transformers
 
-    return load_matting(device=device).solve
+    def solve(photo: NDArray[np.float64], trimap: NDArray[np.float64]) -> NDArray[np.float64]:
+        from arena.models.vitmatte import load_matting  # noqa: PLC0415 - it imports PyTorch and transformers
+
+        return load_matting(device=_here(device)).solve(photo, trimap)
+
+    return solve
+
+
+def _here(device: str) -> str:
+    """A matte's device, or the best that there is if it was made elsewhere."""
+    try:
+        return resolve_device(device)
+    except DeviceError:
+        return AUTO
 
 
 def compositing_alpha(alpha: Alpha, matte: Matte, options: RefineOptions) -> Alpha:

@@ -98,8 +98,7 @@ def compare(
     count = 0
     numbers = folder / "results.json"
     # Without its weights no picture can be made, which is better known before hours of work.
-    prepare(finish, device)
-    depths = _Depths(device) if finish.needs_depth else None
+    depths = _Depths(device) if prepare(finish, keys) and finish.needs_depth else None
     with _kept(summary, numbers), model_bars(lambda key: get_card(key).label) as bars:
         results = run(sources, keys, device=device, prompts=prompts, on_event=bars.show)
         if not numbers.exists():

@@ -12,9 +12,11 @@ import typer
 from arena.catalog import MATTING_MODEL, get_card
 from arena.cli.console import err
 from arena.cli.flags import Flag, FlagGroup
-from arena.errors import OptionError
+from arena.errors import ArenaError, OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from arena.finish import Finish
 
 # Where these lists belong imports OpenCV, for which --help does not wait; tests hold them equal.
@@ -253,21 +255,41 @@ def read_finish(effect: str, config: Path | None, *groups: FlagGroup) -> Finish:
     return finish
 
 
-def prepare(finish: Finish, device: str) -> None:
-    """Load, and on first use download, what a finish needs beside the models: better known before hours of work.
+def prepare(finish: Finish, keys: Sequence[str]) -> bool:
+    """Download, on first use, what a finish needs beside the models: better known before hours of work.
 
     Args:
         finish: The finish.
-        device: A device key or ``"auto"``.
+        keys: The models that are to run.
+
+    Returns:
+        Whether one of them can, and gives mattes; if none does, nothing is downloaded.
 
     Raises:
         ArenaError: It cannot be had.
     """
+    if not _gives_mattes(keys):
+        return False
     if finish.refine.matting == "vitmatte":
-        from arena.models.vitmatte import load_matting  # noqa: PLC0415 - --help does not wait for PyTorch
+        from arena import weights  # noqa: PLC0415 - --help does not wait for it
 
-        with err.status(f"{get_card(MATTING_MODEL).label} is getting ready"):
-            load_matting(device=device)
+        card = get_card(MATTING_MODEL)
+        with err.status(f"{card.label} is getting ready"):
+            weights.fetch(card)
+    return True
+
+
+def _gives_mattes(keys: Sequence[str]) -> bool:
+    from arena.models.pool import check_available, check_segments  # noqa: PLC0415 - --help does not wait for it
+
+    for key in keys:
+        try:
+            check_available(get_card(key))
+            check_segments(get_card(key))
+        except ArenaError:
+            continue
+        return True
+    return False
 
 
 def _plain(flag: Flag, value: Any) -> Any:

@@ -215,9 +215,8 @@ def _make(
     # What is bound to fail does so before a model is downloaded.
     if depth_map is not None:
         photo = photo.with_depth(read_depth(depth_map))
-    elif finish.needs_depth:
+    if prepare(finish, [model]) and finish.needs_depth and photo.depth is None:
         photo = estimated_depth(photo, DEPTH_MODEL, device)
-    prepare(finish, device)
     matte = _segment(photo, source.name, model, device, prompts)
     save(output, render_finish(photo, matte, finish), quality=quality, exif=photo.exif)
     _report(output, matte)

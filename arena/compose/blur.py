@@ -266,7 +266,7 @@ def _layers(
         part = slice(first, last)
         apart = places[part] - number
         np.abs(apart, out=apart)
-        hidden = np.maximum(matte[part], np.clip(apart - 1, 0, 1)) if has_edges else matte[part]
+        hidden = np.maximum(matte[part], apart >= 1) if has_edges else matte[part]
         plate = _plate(photo[part], hidden, size, style, None if lens is None else lens.part(first, last))
         del hidden
         there = np.clip(np.subtract(1, apart, out=apart), 0, 1, out=apart)
@@ -451,7 +451,11 @@ def _reduction(sigma: float) -> int:
 
 def _blur_cells(cells: NDArray[np.float32], variance: float, scale: int) -> NDArray[np.float32]:
     """Blur a reduced plate so that, enlarged again, it has this variance in square pixels."""
-    sigma = math.sqrt(variance - _own_variance(scale)) / scale
+    left = variance - _own_variance(scale)
+    if left <= 0:
+        # The cells alone are as soft.
+        return cells.copy()
+    sigma = math.sqrt(left) / scale
     blurred: NDArray[Any] = cv2.GaussianBlur(cells, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     return blurred.reshape(cells.shape)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from arena.catalog import Task
 from arena.errors import ArenaError, OptionError, OutOfMemoryError, UnexpectedError
 from arena.matte import Matte
 
@@ -181,6 +182,11 @@ def out_of_memory(card: ModelCard, device: str) -> OutOfMemoryError:
         The error.
     """
     place = "this computer" if device == "cpu" else "the graphics card"
+    if card.task is Task.TRIMAP:
+        return OutOfMemoryError(
+            f"{card.label} needs more memory than {place} has free.",
+            "Close other programs, leave the matting out, or run the model whose edge it solves on the CPU.",
+        )
     smaller = [label for label in _SMALL_MODELS if label != card.label]
     advice = ["Close other programs", f"or choose a smaller model: {' or '.join(smaller)}"]
     if card.input_size.side is None and card.needs_download:

@@ -45,8 +45,6 @@ LEAST_SIDE = 5
 UPSAMPLE_RADIUS = 2
 """Half width of the guided filter's window at the solved size: the solution is finer than a network's matte."""
 
-Method = Literal["closed-form", "knn", "vitmatte"]
-
 INSTALL = (
     "Install it with `pip install 'portrait-blur-arena[matting]'`. "
     "It brings numba, whose releases for a new Python come some months late."

@@ -227,7 +227,10 @@ def refine(
     if options.needs_photo and photo is None:
         raise OptionError("The guided filter and the matting need the photo.", "Give it, or turn them off.")
     if options.matting == "vitmatte" and network is None:
-        raise OptionError("The matting by vitmatte needs its network.", "Give it, or choose another matting.")
+        raise OptionError(
+            "The matting by vitmatte needs its network.",
+            "Refine the finished matte by arena.render_finish and its like, or choose another.",
+        )
     here = options.scaled(max(matte.shape) / REFERENCE_SIDE)
     out = _shaped(_steady(matte, here), here)
     if photo is not None:

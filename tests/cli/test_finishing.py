@@ -527,12 +527,17 @@ def test_the_network_of_the_matting_is_loaded_before_the_model(
     def missing(*_: object, **__: object) -> None:
         raise OfflineError("ViTMatte's weights are not on this machine.", "Fetch them.")
 
-    monkeypatch.setattr(HalfNetwork, "load", missing)
+    loads = HalfNetwork.loads
+    monkeypatch.setattr("arena.weights.fetch", missing)
     for command, place in (("cutout", tmp_path / "out.png"), ("compare", tmp_path / "out")):
         result = arena(command, portrait, "-o", place, "-m", "soft", "--matting", "vitmatte")
         assert "not on this machine" in str(result.exception)
         assert not place.exists()
     assert SoftSegmenter.loads == before
+    # Nor is anything had for what gives no mattes.
+    result = arena("cutout", portrait, "-o", tmp_path / "out.png", "-m", MATTING_MODEL, "--matting", "vitmatte")
+    assert "needs the matte of another model" in str(result.exception)
+    assert HalfNetwork.loads == loads
 
 
 def test_a_blur_by_flags_is_the_librarys(portrait: Path, photo: Photo, tmp_path: Path) -> None:

@@ -151,6 +151,16 @@ def test_the_blur_of_what_is_in_between_goes_on_over_what_is_behind(bokeh: Any) 
 
 
 @every_bokeh
+@pytest.mark.parametrize("passes", [1, 2, 5])
+@pytest.mark.parametrize("kernel", [3, 5, 51])
+def test_any_number_of_passes_will_do(bokeh: Any, kernel: int, passes: int) -> None:
+    rgb, nobody, amount = two(0, 1)
+    out = blur_background(rgb, nobody, kernel, passes, bokeh=bokeh, amount=amount)
+    np.testing.assert_array_equal(out[:, :200], rgb[:, :200])
+    assert np.abs(out[:, 200:].astype(int) - rgb[:, 200:]).max() <= 2
+
+
+@every_bokeh
 @pytest.mark.parametrize("share", [0.1, 0.35, 0.5, 0.8, 1.0])
 def test_the_same_amount_everywhere_is_the_same_whatever_its_shape(bokeh: Any, share: float) -> None:
     rgb, nobody = noise(150, 90, 4), np.zeros((150, 90), np.float32)

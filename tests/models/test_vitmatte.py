@@ -14,9 +14,9 @@ from transformers.models.vitmatte import VitMatteConfig, VitMatteForImageMatting
 from transformers.models.vitmatte.image_processing_pil_vitmatte import VitMatteImageProcessorPil
 from typer.testing import CliRunner
 
-from arena.catalog import MATTING_MODEL, get_card
+from arena.catalog import MATTING_MODEL, Task, get_card
 from arena.cli.app import app
-from arena.errors import ArenaError, CheckpointError, OptionError
+from arena.errors import ArenaError, CheckpointError, OptionError, OutOfMemoryError
 from arena.matte import Matte, MatteKind
 from arena.models.pool import load_model, unload
 from arena.models.vitmatte import MattingNetwork
@@ -25,7 +25,7 @@ from arena.photo import Photo, encode
 from arena.refine import RefineOptions, refine
 from arena.refine.matting import LARGEST_SIDE, by_network, make_trimap
 from arena.render import refined_alpha
-from tests.fakes import disc, make_card
+from tests.fakes import HalfNetwork, disc, make_card
 from tests.models.random_weights import picture
 
 if TYPE_CHECKING:
@@ -117,6 +117,30 @@ def test_another_file_and_none_are_refused(original: VitMatteForImageMatting) ->
         load_vitmatte(state, tiny())
     with pytest.raises(OptionError, match="needs a file of weights"):
         MattingNetwork.load(CARD, None, "cpu")
+
+
+def test_exhausted_memory_says_what_would_help(network: MattingNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(pixels: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(network, "net", exhausted)
+    with pytest.raises(OutOfMemoryError, match="leave the matting out"):
+        network.solve(np.zeros((32, 32, 3)), np.full((32, 32), 0.5))
+
+
+def test_without_an_edge_no_network_is_had_and_a_matte_from_elsewhere_is_solved_here(
+    use_cards: Callable[..., None],
+) -> None:
+    use_cards(make_card(MATTING_MODEL, "HalfNetwork", task=Task.TRIMAP))
+    unload()
+    loads, photo, options = HalfNetwork.loads, Photo.from_array(picture(60, 60)), RefineOptions(matting="vitmatte")
+    nobody = Matte(np.zeros((60, 60), np.float32), MatteKind.ALPHA, "disc")
+    assert not refined_alpha(photo, nobody, options).any()
+    assert HalfNetwork.loads == loads
+    elsewhere = Matte(disc(60, 60), MatteKind.ALPHA, "disc", device="cuda:7")
+    assert 0.5 in np.unique(refined_alpha(photo, elsewhere, options))
+    assert HalfNetwork.loads == loads + 1
+    unload()
 
 
 def test_no_numbers_are_an_error(network: MattingNetwork) -> None:

@@ -24,7 +24,7 @@ from arena.ui.components.refinement import AS_IS, OWN, PRESET_LABELS, options_of
 from arena.ui.job import Job, Order
 from arena.ui.runs import completed
 from arena.ui.state import COMPARE, Key
-from tests.fakes import RampEstimator
+from tests.fakes import HalfNetwork, RampEstimator
 from tests.ui.driving import memory, only_preview, run_on_sample, texts, until_done
 
 if TYPE_CHECKING:
@@ -352,3 +352,19 @@ def test_a_network_solves_the_edge_where_its_weights_are(page: AppTest, monkeypa
     # All that the trimap leaves open is half of everything.
     (alpha,) = {float(value) for value in np.unique(only_preview(page)._refined_alpha(shown(page).refine))} - {0, 1}
     assert alpha == 0.5
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_network_whose_weights_are_gone_is_let_go_of(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    monkeypatch.setattr(refinement, "find_spec", lambda name: object() if installed else None)
+    run_on_sample(page, "disc")
+    page.segmented_control(key=Key.REFINE.of("matting", COMPARE)).set_value("vitmatte").run()
+    monkeypatch.setattr(refinement, "is_cached", lambda card: False)
+    loads = HalfNetwork.loads
+    page.slider(key=Key.REFINE.of("grow", COMPARE)).set_value(2.0).run()
+    assert not page.exception
+    assert not page.main.error
+    assert (shown(page).refine.matting, shown(page).refine.grow) == ("off", 2.0)
+    assert HalfNetwork.loads == loads

@@ -97,6 +97,11 @@ def refinement(scope: str, preset: str = AS_IS) -> tuple[RefineOptions, OwnColou
         What is done to the matte, and how the subject's own colours are estimated.
     """
     _remember(scope, PRESETS[preset])
+    methods = _methods()
+    if st.session_state[Key.REFINE.of("matting", scope)] not in methods:
+        # Its weights are gone, and with them the control that would switch it off.
+        st.session_state[Key.REFINE.of("matting", scope)] = "off"
+        _name_preset(scope)
     with st.expander("Edge refinement"):
         st.segmented_control(
             "Preset",
@@ -138,7 +143,6 @@ def refinement(scope: str, preset: str = AS_IS) -> tuple[RefineOptions, OwnColou
                     persist_state="session",
                     help=step.explanation,
                 )
-        methods = _methods()
         if len(methods) > 1:
             _matting(scope, methods)
     return options_of(_settings(scope)), colours
