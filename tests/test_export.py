@@ -169,6 +169,8 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"does not end in \.onnx"):
         list(export_onnx(LITE, tmp_path / "lite.pb"))
     with pytest.raises(ModelUnavailableError):
+        list(export_onnx(dataclasses.replace(get_card("u2netp"), adapter=""), tmp_path / "net.onnx"))
+    with pytest.raises(OptionError, match="ViTMatte Small is not exported"):
         list(export_onnx(get_card("vitmatte-small"), tmp_path / "net.onnx"))
     with pytest.raises(OptionError, match="SAM 3 is not exported: its network is another project's"):
         list(export_onnx(get_card("sam3"), tmp_path / "sam3.onnx"))
