@@ -160,6 +160,24 @@ class Segmenter(Model):
             raise OptionError(f"{card.label} cannot be told {', '.join(unknown)}.", f"It takes {takes}.")
 
 
+def needed(card: ModelCard, weights: Path | None) -> Path:
+    """The file of a model that has weights.
+
+    Args:
+        card: The model's card.
+        weights: Its verified file, or None.
+
+    Returns:
+        The file.
+
+    Raises:
+        OptionError: There is none.
+    """
+    if weights is None:
+        raise OptionError(f"{card.label} needs a file of weights.")
+    return weights
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception means that a device's memory is exhausted.
 

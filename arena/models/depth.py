@@ -10,8 +10,7 @@ from PIL import Image
 
 from arena.catalog import DEPTH_MODEL, get_card
 from arena.devices import AUTO, Stopwatch
-from arena.errors import OptionError
-from arena.models.base import Model
+from arena.models.base import Model, needed
 from arena.models.pool import check_gives_depth, default_pool
 from arena.models.torch_base import Placement, check_finite, to_input, working_dtype
 from arena.nets.depth import load_depth_anything
@@ -70,10 +69,8 @@ class DepthEstimator(Model):
             CheckpointError: The file's tensors do not fit the network.
             OptionError: No file was given.
         """
-        if weights is None:
-            raise OptionError(f"{card.label} needs a file of weights.")
         dtype, _ = working_dtype(device)
-        return cls(card, device, load_depth_anything(load_tensors(weights), dtype=dtype).to(device))
+        return cls(card, device, load_depth_anything(load_tensors(needed(card, weights)), dtype=dtype).to(device))
 
     def estimate(self, photo: Photo) -> Depth:
         """Say how near everything in a photo is.

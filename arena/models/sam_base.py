@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from arena.errors import OptionError
-from arena.models.base import Segmenter
+from arena.models.base import Segmenter, needed
 from arena.models.torch_base import working_dtype
 
 if TYPE_CHECKING:
@@ -50,6 +49,4 @@ class SamBacked(Segmenter):
         # Imported here: faces and boxes are wanted where transformers' seconds are not.
         from arena.models.sam import SamPredictor  # noqa: PLC0415
 
-        if weights is None:
-            raise OptionError(f"{card.label} needs a file of weights.")
-        return cls(card, device, SamPredictor.load(weights, device), working_dtype(device)[1])
+        return cls(card, device, SamPredictor.load(needed(card, weights), device), working_dtype(device)[1])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from arena.devices import Stopwatch
 from arena.errors import ArenaError, OptionError
-from arena.models.base import Prediction, Segmenter
+from arena.models.base import Prediction, Segmenter, needed
 from arena.nets.layers import can_multiply_int8
 from arena.nets.state import load_state
 from arena.quantize import quantize_linears
@@ -330,11 +330,9 @@ class TorchSegmenter(Segmenter):
             CheckpointError: The file's tensors do not fit the network.
             OptionError: No file was given, or the environment asks for something that does not exist.
         """
-        if weights is None:
-            raise OptionError(f"{card.label} needs a file of weights.")
         dtype, notes = working_dtype(device) if cls.half_precision else (torch.float32, ())
         # Preparation repacks the weights: nothing may hold the file's own copy beside them.
-        net = cls.read(card, weights, dtype).to(device)
+        net = cls.read(card, needed(card, weights), dtype).to(device)
         part = cls._linear_part(net)
         if part is not None and wants_int8(device):
             quantize_linears(part)

@@ -12,8 +12,7 @@ from torch.nn.functional import pad
 
 from arena.catalog import MATTING_MODEL, get_card
 from arena.devices import AUTO
-from arena.errors import OptionError
-from arena.models.base import Model
+from arena.models.base import Model, needed
 from arena.models.pool import default_pool
 from arena.models.torch_base import check_finite
 from arena.nets.vitmatte import MULTIPLE, load_vitmatte
@@ -69,9 +68,7 @@ class MattingNetwork(Model):
             CheckpointError: The file's tensors do not fit the network.
             OptionError: No file was given.
         """
-        if weights is None:
-            raise OptionError(f"{card.label} needs a file of weights.")
-        return cls(card, device, load_vitmatte(load_tensors(weights)).to(device))
+        return cls(card, device, load_vitmatte(load_tensors(needed(card, weights))).to(device))
 
     def solve(self, photo: FloatArray, trimap: FloatArray) -> FloatArray:
         """Find alpha; what :func:`arena.refine.refine` wants for its matting.
