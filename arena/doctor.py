@@ -176,6 +176,10 @@ def _check_file(card: ModelCard, path: Path | None) -> Iterator[Check]:
         yield Check(card.key, Status.OK, f"{path.name}, {format_bytes(path.stat().st_size)}, {compared}")
 
 
+def _plausible(card: ModelCard, words: str, share: float, least: float) -> Check:
+    return Check(card.key, Status.OK if share >= least else Status.FAILED, f"{words}, plausible from {least:.0%}")
+
+
 def _check_depth(card: ModelCard, device: str) -> Iterator[Check]:
     from arena.models.depth import load_depth  # noqa: PLC0415 - it imports PyTorch
 
@@ -189,13 +193,8 @@ def _check_depth(card: ModelCard, device: str) -> Iterator[Check]:
     # Of two pixels, one of the subject and one of the background, how often the subject's is nearer.
     background = np.sort(depth.map[(trimap != _SUBJECT) & (trimap != _UNDECIDED)])
     nearer = float(np.searchsorted(background, depth.map[trimap == _SUBJECT]).mean() / background.size)
-    status = Status.OK if nearer >= PLAUSIBLE_NEARER else Status.FAILED
-    yield Check(
-        card.key,
-        status,
-        f"the person is nearer than the background: {nearer:.0%} of the pairs of pixels, plausible from "
-        f"{PLAUSIBLE_NEARER:.0%}",
-    )
+    words = f"the person is nearer than the background: {nearer:.0%} of the pairs of pixels"
+    yield _plausible(card, words, nearer, PLAUSIBLE_NEARER)
 
 
 def _check_matting(card: ModelCard, device: str) -> Iterator[Check]:
@@ -211,13 +210,8 @@ def _check_matting(card: ModelCard, device: str) -> Iterator[Check]:
     yield Check(card.key, Status.OK, f"loaded and run on {device} in {format_seconds(watch.seconds)}")
     open_ = (band == UNKNOWN) & (_reference_trimap() != _UNDECIDED)
     right = float(((alpha > 0.5) == (subject > 0.5))[open_].mean())
-    status = Status.OK if right >= PLAUSIBLE_RIGHT else Status.FAILED
-    yield Check(
-        card.key,
-        status,
-        f"agrees with the reference in {right:.0%} of the pixels along the outline, plausible from "
-        f"{PLAUSIBLE_RIGHT:.0%}",
-    )
+    words = f"agrees with the reference in {right:.0%} of the pixels along the outline"
+    yield _plausible(card, words, right, PLAUSIBLE_RIGHT)
 
 
 def _check_matte(card: ModelCard, device: str) -> Iterator[Check]:

@@ -140,7 +140,7 @@ class Finish:
 
     @property
     def needs_depth(self) -> bool:
-        """Whether it can be made of photos with a depth map alone."""
+        """Whether it takes a photo whose depth is known."""
         return self.effect is Effect.BLUR and self.distance == "depth" and self.kernel > 1
 
     @property
