@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-expect.set_options(timeout=120_000)
+PATIENCE = 180_000
+"""Milliseconds that a page gets for anything: mostly a blink, unless the machine has other things to do."""
+
+expect.set_options(timeout=PATIENCE)
 
 _CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -134,6 +137,7 @@ def visit(browser: Browser, address: str, width: int = 1280, height: int = 900, 
         The page and what it does wrong.
     """
     context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True, **options)  # type: ignore[arg-type]
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     result = Visit(page)
     page.on("request", lambda request: _note_foreign(result, request.url))

@@ -2,76 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
-import os
 import zipfile
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from arena.catalog import DEFAULT_MODEL, get_card
 from arena.photo import Photo
 from arena.samples import SAMPLES
 from tests.e2e.conftest import visit
+from tests.e2e.driving import ASTRONAUT, CLASSIC, RUN, choose, picture, screenshot, sidebar, source, wait_for_another
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.e2e
 
-RUN = "Run Segmentation and Blurring"
-CLASSIC = get_card("classic").label
 NARROW = 768
 """CSS pixels below which Streamlit hides the sidebar."""
-ASTRONAUT = SAMPLES[0].path
-
-
-def picture(page: Page, alt: str) -> bytes:
-    """The file behind a picture of the page."""
-    source = page.get_by_alt_text(alt).get_attribute("src")
-    assert source is not None
-    return base64.b64decode(source.removeprefix("data:image/jpeg;base64,"))
-
-
-def screenshot(page: Page, name: str) -> None:
-    """Keep a picture of the page where ``ARENA_SCREENSHOTS`` says, for people to look at."""
-    folder = os.environ.get("ARENA_SCREENSHOTS")
-    if not folder:
-        return
-    before = page.viewport_size
-    assert before is not None
-    # Streamlit scrolls a part of the page, not the page: a window as high as that part shows all of it.
-    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-    page.set_viewport_size({"width": before["width"], "height": max(before["height"], height + 40)})
-    page.wait_for_timeout(700)
-    page.screenshot(path=str(Path(folder) / f"{name}.png"))
-    page.set_viewport_size(before)
-
-
-def choose(page: Page, label: str) -> None:
-    """Tick one model and no other."""
-    page.get_by_role("button", name="None").click()
-    # A tick that arrives together with the press would be taken back by it.
-    expect(page.get_by_role("checkbox", name=get_card(DEFAULT_MODEL).label)).not_to_be_checked()
-    box = page.get_by_role("checkbox", name=label, exact=True)
-    box.check(force=True)
-    expect(box).to_be_checked()
-
-
-@contextmanager
-def sidebar(page: Page) -> Iterator[None]:
-    """On a phone the sidebar hides, and the pages' names with it; open it for a while."""
-    page.get_by_role("button", name="Expand sidebar").click()
-    yield
-    page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
 
 
 def test_upload_run_slide_and_download(chromium: Browser, server: str, tmp_path: Path) -> None:
@@ -84,7 +38,7 @@ def test_upload_run_slide_and_download(chromium: Browser, server: str, tmp_path:
         expect(page.get_by_role("checkbox", name="Arena Lite")).to_be_checked()
         choose(page, CLASSIC)
         page.get_by_role("button", name=RUN).click()
-        expect(page.get_by_text("Inference: ")).to_be_visible(timeout=180_000)
+        expect(page.get_by_text("Inference: ")).to_be_visible()
         expect(page.get_by_text("1 of 1 results")).to_be_hidden()
 
         overlay = Photo.open(picture(page, f"astronaut, mask by {CLASSIC}")).rgb.astype(int)
@@ -96,11 +50,11 @@ def test_upload_run_slide_and_download(chromium: Browser, server: str, tmp_path:
         alt = f"astronaut, blurred by {CLASSIC}"
         strong = picture(page, alt)
         thumb = page.get_by_role("slider", name="Blur strength")
-        source = page.get_by_alt_text(alt).get_attribute("src")
+        before = source(page, alt)
         thumb.focus()
         for _ in range(45):
             thumb.press("ArrowLeft")
-        expect(page.get_by_alt_text(alt)).not_to_have_attribute("src", source or "")
+        wait_for_another(page, alt, before)
         expect(thumb).to_have_value("11")
         page.wait_for_timeout(1000)
         weak = picture(page, alt)
@@ -136,9 +90,9 @@ def test_a_model_that_cannot_be_had_fails_in_its_own_column(chromium: Browser, s
         choose(page, CLASSIC)
         page.get_by_role("checkbox", name="U²-Net Small").check(force=True)
         page.get_by_role("button", name=RUN).click()
-        expect(page.get_by_text("Failed to run U²-Net Small")).to_be_visible(timeout=180_000)
+        expect(page.get_by_text("Failed to run U²-Net Small")).to_be_visible()
         expect(page.get_by_text("arena fetch u2netp")).to_be_visible()
-        expect(page.get_by_text("Inference: ")).to_be_visible(timeout=180_000)
+        expect(page.get_by_text("Inference: ")).to_be_visible()
         screenshot(page, "offline-model")
         expect(page.get_by_role("button", name="Retry U²-Net Small")).to_be_enabled()
         here.assert_clean()
@@ -164,9 +118,9 @@ def test_several_photos_become_tabs(chromium: Browser, server: str) -> None:
         expect(page.get_by_text("512 x 600 px")).to_be_visible()
         choose(page, CLASSIC)
         page.get_by_role("button", name=RUN).click()
-        expect(page.get_by_role("tab", name="astronaut")).to_be_visible(timeout=180_000)
+        expect(page.get_by_role("tab", name="astronaut")).to_be_visible()
         page.get_by_role("tab", name="grace_hopper").click()
-        expect(page.get_by_alt_text(f"grace_hopper, mask by {CLASSIC}")).to_be_visible(timeout=180_000)
+        expect(page.get_by_alt_text(f"grace_hopper, mask by {CLASSIC}")).to_be_visible()
         screenshot(page, "two-photos")
         here.assert_clean()
 
@@ -180,7 +134,7 @@ def test_the_page_fits_a_phone_and_the_dark(chromium: Browser, server: str, widt
         with sidebar(page) if width < NARROW else nullcontext():
             choose(page, CLASSIC)
         page.get_by_role("button", name=RUN).click()
-        expect(page.get_by_text("Inference: ")).to_be_visible(timeout=180_000)
+        expect(page.get_by_text("Inference: ")).to_be_visible()
         expect(page.get_by_alt_text(f"grace_hopper, blurred by {CLASSIC}")).to_be_visible()
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow <= 0

@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from arena.catalog import get_card
 from arena.nets import U2Net
 from tests.e2e.conftest import serve, visit
-from tests.e2e.test_compare import CLASSIC, RUN, choose, screenshot
+from tests.e2e.driving import CLASSIC, RUN, choose, screenshot
 from tests.hub import HubEmulator, Knobs
 from tests.models.random_weights import random_state
 
@@ -85,13 +85,13 @@ def test_stop_ends_a_download_and_the_next_run_goes_on_from_there(
         expect(page.get_by_role("button", name="Remove Astronaut")).to_be_visible()
         choose(page, "U²-Net Human")
         page.get_by_role("button", name=RUN).click()
-        expect(page.get_by_text("U²-Net Human: downloading 1 of 5 MB")).to_be_visible(timeout=180_000)
+        expect(page.get_by_text("U²-Net Human: downloading 1 of 5 MB")).to_be_visible()
         page.get_by_role("button", name="Stop").click()
-        expect(page.get_by_role("button", name="Stop")).to_be_hidden(timeout=180_000)
+        expect(page.get_by_role("button", name="Stop")).to_be_hidden()
         expect(page.get_by_role("button", name=RUN)).to_be_enabled()
         served.knobs = Knobs()
         page.get_by_role("button", name=RUN).click()
-        expect(page.get_by_text("Inference: ")).to_be_visible(timeout=180_000)
+        expect(page.get_by_text("Inference: ")).to_be_visible()
         here.assert_clean()
     transfers = [request for request in emulator.transfers if served.sha256 in request.path]
     starts = [int(request.range.removeprefix("bytes=").split("-")[0]) for request in transfers if request.range]
@@ -112,12 +112,12 @@ def test_downloads_show_their_progress_and_failures_stay_in_their_columns(
             expect(box).to_be_checked()
         expect(page.get_by_text("no commercial use without an agreement")).to_be_visible()
         page.get_by_role("button", name=RUN).click()
-        expect(page.get_by_text("U²-Net Small: downloading")).to_be_visible(timeout=180_000)
+        expect(page.get_by_text("U²-Net Small: downloading")).to_be_visible()
         expect(page.get_by_text("MB/s")).to_be_visible()
         screenshot(page, "downloading")
         # Three with a result of whatever random weights see, two that failed.
-        expect(page.get_by_text("Failed to run")).to_have_count(2, timeout=180_000)
-        expect(page.get_by_role("button", name="Stop")).to_be_hidden(timeout=180_000)
+        expect(page.get_by_text("Failed to run")).to_have_count(2)
+        expect(page.get_by_role("button", name="Stop")).to_be_hidden()
         expect(page.get_by_text("Inference: ")).to_have_count(3)
         expect(page.get_by_text("Failed to run RMBG 2.0")).to_be_visible()
         expect(page.get_by_text("huggingface.co/briaai/RMBG-2.0").last).to_be_visible()
@@ -133,7 +133,7 @@ def test_downloads_show_their_progress_and_failures_stay_in_their_columns(
         (damaged,) = emulator.repository("model", get_card("u2net").repository) or []
         damaged.knobs = Knobs()
         page.get_by_role("button", name="Retry U²-Net", exact=True).click()
-        expect(page.get_by_text("Inference: ")).to_have_count(4, timeout=180_000)
+        expect(page.get_by_text("Inference: ")).to_have_count(4)
         expect(page.get_by_text("Failed to run")).to_have_count(1)
         here.assert_clean()
 

@@ -12,16 +12,17 @@ from playwright.sync_api import expect
 from arena.catalog import get_card
 from arena.photo import Photo, save
 from tests.conftest import ROOT
-from tests.e2e.conftest import serve, visit
-from tests.e2e.test_compare import ASTRONAUT, screenshot, sidebar
-from tests.e2e.test_effects import (
-    BUSY_MACHINE,
+from tests.e2e.conftest import PATIENCE, serve, visit
+from tests.e2e.driving import (
+    ASTRONAUT,
     downloaded,
     is_colour,
     opened,
     pixels,
+    screenshot,
     segment,
     settle,
+    sidebar,
     source,
     wait_for_another,
 )
@@ -62,20 +63,20 @@ def boxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def to_drawing(page: Page) -> None:
     page.get_by_role("link", name="Draw", exact=True).click()
-    expect(page.get_by_role("button", name=RUN, exact=True)).to_be_disabled(timeout=BUSY_MACHINE)
+    expect(page.get_by_role("button", name=RUN, exact=True)).to_be_disabled()
 
 
 def use(page: Page, sample: str) -> None:
     settle(page)
     page.get_by_role("button", name=f"Use {sample}").click()
-    expect(page.get_by_role("button", name=f"Remove {sample}")).to_be_visible(timeout=BUSY_MACHINE)
+    expect(page.get_by_role("button", name=f"Remove {sample}")).to_be_visible()
     canvas(page)
 
 
 def canvas(page: Page) -> Locator:
     """The canvas, when nothing moves it any more."""
     shown = page.get_by_role("group", name="Boxes on ")
-    expect(shown).to_be_visible(timeout=BUSY_MACHINE)
+    expect(shown).to_be_visible()
     settle(page)
     shown.scroll_into_view_if_needed()
     return shown
@@ -113,14 +114,14 @@ def numbers(page: Page, box: int, near: Sequence[float], slack: int = NEAR) -> t
     for edge, value in zip(("left", "top", "right", "bottom"), near, strict=True):
         field = number(page, box, edge)
         likely = "|".join(str(round(value) + miss) for miss in range(-slack, slack + 1))
-        expect(field).to_have_value(re.compile(f"^({likely})$"), timeout=BUSY_MACHINE)
+        expect(field).to_have_value(re.compile(f"^({likely})$"))
         found.append(int(field.input_value()))
     return tuple(found)
 
 
 def wait_for_lower_edge(page: Page, box: int, share: float) -> None:
     """Until a box on the canvas ends at a share of the photo's height: the page answers after the number is typed."""
-    for _ in range(BUSY_MACHINE // 100):
+    for _ in range(PATIENCE // 100):
         edge = canvas(page).evaluate(
             """(frame, number) => {
                 const outline = frame.querySelectorAll(".box")[number].getBoundingClientRect();
@@ -138,13 +139,13 @@ def wait_for_lower_edge(page: Page, box: int, share: float) -> None:
 def take(page: Page, label: str, tool: str) -> None:
     """Choose what a click draws, and wait until the canvas knows of it."""
     segment(page, "Draw", label).click()
-    expect(page.locator(f'[data-tool="{tool}"]')).to_be_visible(timeout=BUSY_MACHINE)
+    expect(page.locator(f'[data-tool="{tool}"]')).to_be_visible()
 
 
 def expect_boxes(page: Page, count: int) -> None:
     """On the canvas and in the list."""
-    expect(canvas(page).locator(".box")).to_have_count(count, timeout=BUSY_MACHINE)
-    expect(page.get_by_role("spinbutton", name=re.compile("Box .*, left"))).to_have_count(count, timeout=BUSY_MACHINE)
+    expect(canvas(page).locator(".box")).to_have_count(count)
+    expect(page.get_by_role("spinbutton", name=re.compile("Box .*, left"))).to_have_count(count)
 
 
 def run(page: Page) -> None:
@@ -163,7 +164,7 @@ def test_boxes_drawn_by_mouse_become_the_mask_where_they_were_drawn(chromium: Br
         page = here.page
         to_drawing(page)
         use(page, "Astronaut")
-        expect(page.get_by_text("Draw a box around what you want to keep")).to_be_visible(timeout=BUSY_MACHINE)
+        expect(page.get_by_text("Draw a box around what you want to keep")).to_be_visible()
         # The second stroke does not wait for the answer to the first.
         strokes = [(at(page, *box[:2]), at(page, *box[2:])) for box in (FACE, SHUTTLE)]
         for start, end in strokes:
@@ -186,17 +187,17 @@ def test_boxes_drawn_by_mouse_become_the_mask_where_they_were_drawn(chromium: Br
         assert inside(added, face).mean() > 30
         assert inside(added, shuttle).mean() > 30
         assert np.abs(added[330:]).mean() < 4
-        expect(page.get_by_text("Box 1: score 0.90; box 2: score 0.91.")).to_be_visible(timeout=BUSY_MACHINE)
+        expect(page.get_by_text("Box 1: score 0.90; box 2: score 0.91.")).to_be_visible()
         before = source(page, MASK)
 
         # What was found in boxes that are gone does not pass for what is in the new ones.
         page.get_by_role("button", name="Delete box 1").click()
         expect_boxes(page, 1)
-        expect(page.get_by_text("What the model is told has changed since.")).to_be_visible(timeout=BUSY_MACHINE)
+        expect(page.get_by_text("What the model is told has changed since.")).to_be_visible()
         screenshot(page, "draw-changed")
         run(page)
         wait_for_another(page, MASK, before)
-        expect(page.get_by_text("What the model is told has changed since.")).to_be_hidden(timeout=BUSY_MACHINE)
+        expect(page.get_by_text("What the model is told has changed since.")).to_be_hidden()
         added = (pixels(page, MASK) - Photo.open(ASTRONAUT).rgb.astype(int))[..., 1]
         assert np.abs(inside(added, face)).mean() < 4
         assert inside(added, shuttle).mean() > 30
@@ -204,7 +205,7 @@ def test_boxes_drawn_by_mouse_become_the_mask_where_they_were_drawn(chromium: Br
 
         # A look at another page takes the canvas away, and nothing that was drawn on it.
         page.get_by_role("link", name="Compare models").click()
-        expect(page.get_by_role("button", name="Run Segmentation and Blurring")).to_be_visible(timeout=BUSY_MACHINE)
+        expect(page.get_by_role("button", name="Run Segmentation and Blurring")).to_be_visible()
         page.get_by_role("link", name="Draw", exact=True).click()
         expect_boxes(page, 1)
         draw(page, FACE)
@@ -258,15 +259,13 @@ def test_boxes_are_moved_resized_nested_and_deleted_on_the_canvas(chromium: Brow
 
         take(page, "Points to keep", "keep")
         click(page, 300, 300)
-        expect(page.get_by_role("spinbutton", name="Point +1, x")).to_have_value(
-            re.compile("^(29[7-9]|30[0-3])$"), timeout=BUSY_MACHINE
-        )
+        expect(page.get_by_role("spinbutton", name="Point +1, x")).to_have_value(re.compile("^(29[7-9]|30[0-3])$"))
         take(page, "Points to leave out", "leave")
         click(page, 100, 450)
-        expect(page.get_by_role("spinbutton", name="Point −2, y")).to_be_visible(timeout=BUSY_MACHINE)
+        expect(page.get_by_role("spinbutton", name="Point −2, y")).to_be_visible()
         screenshot(page, "draw-points-dark")
         click(page, 300, 300)
-        expect(page.get_by_role("spinbutton", name="Point −1, y")).to_be_visible(timeout=BUSY_MACHINE)
+        expect(page.get_by_role("spinbutton", name="Point −1, y")).to_be_visible()
         expect(canvas(page).locator(".dot")).to_have_count(1)
         page.get_by_role("button", name="Clear").click()
         expect_boxes(page, 0)
@@ -285,7 +284,7 @@ def test_a_large_photo_keeps_its_size_and_its_pixels(chromium: Browser, boxes: s
         to_drawing(page)
         settle(page)
         page.locator("input[type=file]").first.set_input_files(str(tmp_path / "wide.png"))
-        expect(page.get_by_text("2400 x 1600 px")).to_be_visible(timeout=BUSY_MACHINE)
+        expect(page.get_by_text("2400 x 1600 px")).to_be_visible()
         draw(page, box, size)
         # A pixel of the screen is five of the photo.
         numbers(page, 1, box, slack=12)
@@ -308,7 +307,7 @@ def test_a_large_photo_keeps_its_size_and_its_pixels(chromium: Browser, boxes: s
         segment(page, "Effect", "Blur").click()
         blurred = f"wide, blurred by {LABEL}"
         blur = page.get_by_role("slider", name="Blur strength")
-        expect(blur).to_be_visible(timeout=BUSY_MACHINE)
+        expect(blur).to_be_visible()
         before = source(page, blurred)
         blur.focus()
         blur.press("Home")
@@ -323,7 +322,7 @@ def test_fingers_draw_and_scroll_and_faces_suggest_boxes(chromium: Browser, boxe
         page = here.page
         with sidebar(page):
             page.get_by_role("link", name="Draw", exact=True).click()
-            expect(page.get_by_role("button", name=RUN, exact=True)).to_be_disabled(timeout=BUSY_MACHINE)
+            expect(page.get_by_role("button", name=RUN, exact=True)).to_be_disabled()
         use(page, "Officer")
         size = 512, 600
         page.get_by_role("button", name="Suggest boxes").tap()
@@ -358,7 +357,7 @@ def test_fingers_draw_and_scroll_and_faces_suggest_boxes(chromium: Browser, boxe
         for up in range(0, 200, 20):
             touch("touchMove", (one[0], one[1] - up), (other[0], other[1] - up))
         touch("touchEnd")
-        page.wait_for_function(f"{scrolled} > {before + 50}", timeout=BUSY_MACHINE)
+        page.wait_for_function(f"{scrolled} > {before + 50}")
         expect_boxes(page, 2)
 
         run(page)
@@ -378,18 +377,18 @@ def test_a_model_that_cannot_be_had_and_a_broken_photo_say_so(chromium: Browser,
         to_drawing(page)
         settle(page)
         page.locator("input[type=file]").first.set_input_files(str(bad))
-        expect(page.get_by_text("holiday.jpg is not a picture")).to_be_visible(timeout=BUSY_MACHINE)
-        expect(page.get_by_role("button", name=RUN, exact=True)).to_be_disabled(timeout=BUSY_MACHINE)
+        expect(page.get_by_text("holiday.jpg is not a picture")).to_be_visible()
+        expect(page.get_by_role("button", name=RUN, exact=True)).to_be_disabled()
         page.locator("input[type=file]").first.set_input_files(str(ASTRONAUT))
-        expect(page.get_by_text("512 x 512 px")).to_be_visible(timeout=BUSY_MACHINE)
+        expect(page.get_by_text("512 x 512 px")).to_be_visible()
         canvas(page)
         opened(page.get_by_role("combobox", name="Model"))
         page.get_by_role("option", name=get_card("sam-vit-l").label).click()
-        expect(page.get_by_text("Downloads 1.2 GB the first time it runs.")).to_be_visible(timeout=BUSY_MACHINE)
+        expect(page.get_by_text("Downloads 1.2 GB the first time it runs.")).to_be_visible()
         draw(page, FACE)
         numbers(page, 1, FACE)
         run(page)
-        expect(page.get_by_text("Failed to run SAM ViT-L")).to_be_visible(timeout=BUSY_MACHINE)
-        expect(page.get_by_text("arena fetch sam-vit-l")).to_be_visible(timeout=BUSY_MACHINE)
+        expect(page.get_by_text("Failed to run SAM ViT-L")).to_be_visible()
+        expect(page.get_by_text("arena fetch sam-vit-l")).to_be_visible()
         screenshot(page, "draw-offline")
         here.assert_clean()

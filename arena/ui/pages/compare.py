@@ -37,8 +37,11 @@ def page() -> None:
     st.markdown(
         "See what each portrait segmentation model makes of your photo, side by side, and take the picture you like."
     )
-    photos = photo_picker(space)
-    run_section(space, "Run Segmentation and Blurring", photos, models, device, prompts)
+    # In a place of its own, as on the other pages: what comes and goes in it does not move the results below, which
+    # would be there twice while a slow machine draws them in their new place.
+    with st.container():
+        photos = photo_picker(space)
+        run_section(space, "Run Segmentation and Blurring", photos, models, device, prompts)
     shown = shown_results(space)
     if shown:
         _results(space, photos, shown)

@@ -41,19 +41,27 @@ def page() -> None:
         "Draw a box around each person or thing that you want to keep, and see its outline. Few objects and small "
         "boxes work best: a box that just holds what it is drawn around, with a little air."
     )
-    photos = photo_picker(space, "Photo", several=False)
-    cards = [card for card in list_models(available=True) if card.box_prompt]
-    card = one_model_picker(space, sorted(cards, key=lambda card: card.task is not Task.PROMPTED), FIRST_MODEL)
-    prompts = Prompts()
-    for photo in photos:
-        prompts = _drawing(space, photo, card)
-    prompts = dataclasses.replace(prompts, hair=hair_switch(space.name, [card]))
-    run_section(space, "Run Segmentation", photos, [card.key], device, prompts, _lacking(prompts.taken_by(card), card))
+    # See arena/ui/pages/compare.py.
+    with st.container():
+        photos = photo_picker(space, "Photo", several=False)
+        cards = [card for card in list_models(available=True) if card.box_prompt]
+        card = one_model_picker(space, sorted(cards, key=lambda card: card.task is not Task.PROMPTED), FIRST_MODEL)
+        prompts = Prompts()
+        for photo in photos:
+            prompts = _drawing(space, photo, card)
+        prompts = dataclasses.replace(prompts, hair=hair_switch(space.name, [card]))
+        run_section(
+            space, "Run Segmentation", photos, [card.key], device, prompts, _lacking(prompts.taken_by(card), card)
+        )
     # As the switch stands, also while the model that is chosen by now cannot follow hair.
     told = dataclasses.replace(prompts, hair=bool(st.session_state.get(Key.FOLLOW_HAIR.of(space.name))))
     for key, result in shown_results(space):
+        # Holds its place, for the same reason.
+        notice = st.empty()
         if key.prompts != told.taken_by(get_card(key.model)):
-            st.info("What the model is told has changed since. Below is what came of it before: run again to renew it.")
+            notice.info(
+                "What the model is told has changed since. Below is what came of it before: run again to renew it."
+            )
         _result(space, key, result)
 
 

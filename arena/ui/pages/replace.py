@@ -38,15 +38,17 @@ def page() -> None:
         device = device_picker()
     st.title("Replace background")
     st.markdown("Put the person of one photo in front of another background, or blur the one that is there.")
-    photos = photo_picker(space, "Portrait", several=False)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        scenery = backdrop_picker(space, first=PICTURE)
-    cards = list_models(task=Task.PORTRAIT, available=True)
-    # U²-Net first, then what runs at once, then the rest.
-    cards.sort(key=lambda card: (card.key != FIRST_MODEL, card.needs_download))
-    card = one_model_picker(space, cards, DEFAULT_MODEL)
-    prompts = dataclasses.replace(ANY_PERSON, hair=hair_switch(space.name, [card]))
-    run_section(space, "Run Background Replacement", photos, [card.key], device, prompts)
+    # See arena/ui/pages/compare.py.
+    with st.container():
+        photos = photo_picker(space, "Portrait", several=False)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            scenery = backdrop_picker(space, first=PICTURE)
+        cards = list_models(task=Task.PORTRAIT, available=True)
+        # U²-Net first, then what runs at once, then the rest.
+        cards.sort(key=lambda card: (card.key != FIRST_MODEL, card.needs_download))
+        card = one_model_picker(space, cards, DEFAULT_MODEL)
+        prompts = dataclasses.replace(ANY_PERSON, hair=hair_switch(space.name, [card]))
+        run_section(space, "Run Background Replacement", photos, [card.key], device, prompts)
     for key, result in shown_results(space):
         _result(space, key, result, scenery)
 
