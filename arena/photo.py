@@ -20,6 +20,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from arena.checks import checked_depth
+from arena.embedded import embedded_depth
 from arena.errors import OptionError, PhotoError
 from arena.paths import replacing
 
@@ -125,7 +126,8 @@ class Photo:
     path: Path | None = field(default=None, repr=False)
     """The file it was read from, if it was one."""
     depth: NDArray[np.float32] | None = field(default=None, repr=False)
-    """Relative inverse depth, h x w, float32, of the same view at any size: larger is nearer. None if it is unknown."""
+    """Relative inverse depth, h x w, float32, of the same view at any size: larger is nearer. Some phones put it into
+    the file (:mod:`arena.embedded`); None if it is unknown."""
 
     @classmethod
     def open(
@@ -138,7 +140,8 @@ class Photo:
         """Decode a photo: JPEG, PNG, WebP, TIFF, BMP, GIF (first frame), HEIC or AVIF.
 
         EXIF orientation is applied, an embedded ICC profile is converted to sRGB, ink, palettes, grey and 16-bit
-        samples become 8-bit RGB, and transparency is composited on white and kept beside it.
+        samples become 8-bit RGB, and transparency is composited on white and kept beside it. A depth map that a phone
+        has put into the file comes with the photo.
 
         Args:
             source: A path, the file's bytes, or a binary file.
@@ -155,13 +158,18 @@ class Photo:
         filename = name or _filename(source)
         data = _read(source, filename)
         with _decoding(data, filename, megapixel_limit(max_megapixels)) as image:
+            depth = embedded_depth(image, data)
             upright = ImageOps.exif_transpose(image)
             # After turning: it resets the tag that the turning reads.
             exif = _exif(image, upright.size)
             rgb, rgba = _to_srgb(upright, white_is_zero=_is_white_zero(image))
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
         path = Path(source) if isinstance(source, (str, os.PathLike)) else None
-        return cls(rgb=rgb, name=Path(filename).stem or "photo", rgba=rgba, exif=exif, digest=digest, path=path)
+        photo = cls(rgb=rgb, name=Path(filename).stem or "photo", rgba=rgba, exif=exif, digest=digest, path=path)
+        # A photo that was cropped after it was taken is worth opening without what no longer fits it.
+        with contextlib.suppress(OptionError):
+            photo = photo.with_depth(depth)
+        return photo
 
     @classmethod
     def from_array(cls, pixels: Pixels, name: str = "photo") -> Photo:
@@ -336,10 +344,11 @@ def encode(
 
 
 def read_depth(source: str | os.PathLike[str] | bytes | IO[bytes]) -> NDArray[np.float32]:
-    """Read a depth map from a picture: grey, near is bright, as phones and depth networks write it.
+    """Read a depth map from a picture: grey, near is bright, as depth networks write it.
 
     Args:
-        source: A path, the file's bytes, or a binary file; 8 or 16 bits or floating samples.
+        source: A path, the file's bytes, or a binary file; 8 or 16 bits or floating samples. Of a photo into which a
+            phone has put a depth map, that map.
 
     Returns:
         Relative inverse depth, h x w, float32, upright: larger is nearer; what :meth:`Photo.with_depth` takes.
@@ -350,6 +359,8 @@ def read_depth(source: str | os.PathLike[str] | bytes | IO[bytes]) -> NDArray[np
     filename = _filename(source)
     data = _read(source, filename)
     with _decoding(data, filename, megapixel_limit()) as image:
+        if (own := embedded_depth(image, data)) is not None:
+            return own
         upright = ImageOps.exif_transpose(image)
         if upright.mode in {"1", "P", "PA", "LA", "RGBA", "RGBX", "CMYK", "YCbCr"}:
             upright = upright.convert("RGB")
@@ -365,6 +376,23 @@ def read_depth(source: str | os.PathLike[str] | bytes | IO[bytes]) -> NDArray[np
         raise PhotoError(f"{filename} has samples that are no numbers.", "Save it anew, far things as 0.")
     # Up to 8 bits Pillow has turned it round itself.
     return -depth if _is_white_zero(image) and image.mode not in {"1", "L"} else depth
+
+
+def brings_depth(source: str | os.PathLike[str] | bytes | IO[bytes]) -> bool:
+    """Whether a phone has put a depth map into a photo's file; the photo itself is not decoded.
+
+    Args:
+        source: A path, the file's bytes, or a binary file.
+
+    Returns:
+        Whether there is one; False for what cannot be opened.
+    """
+    filename = _filename(source)
+    try:
+        data = _read(source, filename)
+        return embedded_depth(_identify(data, filename), data) is not None
+    except (PhotoError, MemoryError, *_DECODE_ERRORS):
+        return False
 
 
 def encode_depth(depth: NDArray[np.float32]) -> bytes:

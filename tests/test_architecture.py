@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "checks", "devices", "lazy", "parallel", "paths", "wording"}),
+    frozenset({"errors", "checks", "devices", "embedded", "lazy", "parallel", "paths", "wording"}),
     frozenset({"photo", "matte", "prompts", "samples"}),
     frozenset({"nets", "refine", "compose", "metrics"}),
     frozenset({"faces", "finish", "quantize"}),

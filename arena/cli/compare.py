@@ -29,7 +29,7 @@ from arena.paths import expanded
 from arena.wording import format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -97,8 +97,7 @@ def compare(
     sources = find_photos(photos)
     count = 0
     numbers = folder / "results.json"
-    # Without its weights no picture can be made, which is better known before hours of work.
-    depths = _Depths(device) if prepare(finish, keys) and finish.needs_depth else None
+    depths = _Depths(device, sources) if prepare(finish, keys) and finish.needs_depth else None
     with _kept(summary, numbers), model_bars(lambda key: get_card(key).label) as bars:
         results = run(sources, keys, device=device, prompts=prompts, on_event=bars.show)
         if not numbers.exists():
@@ -139,10 +138,14 @@ def compare(
 class _Depths:
     """The depth of photos, found out once for all models."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, sources: Iterable[Path]) -> None:
+        from arena.photo import brings_depth  # noqa: PLC0415 - --help does not wait for Pillow
+
         self._device = device
-        with err.status(f"{get_card(DEPTH_MODEL).label} is getting ready"):
-            self._estimator()
+        if not all(map(brings_depth, sources)):
+            # Without its weights no picture can be made, which is better known before hours of work.
+            with err.status(f"{get_card(DEPTH_MODEL).label} is getting ready"):
+                self._estimator()
         self._kept: dict[str, NDArray[np.float32]] = {}
 
     def _estimator(self) -> DepthEstimator:
@@ -153,6 +156,8 @@ class _Depths:
 
     def added_to(self, photo: Photo) -> Photo:
         """The photo with its depth."""
+        if photo.depth is not None:
+            return photo
         depth = self._kept.get(photo.digest)
         if depth is None:
             depth = self._estimator().estimate(photo).map

@@ -55,7 +55,8 @@ DepthMapOption = Annotated[
         "--depth-map",
         metavar="FILE",
         show_default=False,
-        help="How far everything is, as a grey picture, near is bright; with it --distance depth downloads nothing.",
+        help="How far everything is: a grey picture, near is bright, or a phone's photo that holds one; with it "
+        "--distance depth downloads nothing.",
     ),
 ]
 
@@ -143,22 +144,36 @@ def depth(
     source: PhotoArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Where to: .png.")],
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="KEY", help="The model that says how far things are.")
-    ] = DEPTH_MODEL,
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="KEY",
+            show_default=False,
+            help=f"The model that says how far things are. Default: {DEPTH_MODEL}, unless the photo brings its depth.",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Write how far everything in a photo is: 16-bit grey, near is bright. `arena blur --depth-map` takes it."""
+    """Write how far everything in a photo is: 16-bit grey, near is bright. `arena blur --depth-map` takes it.
+
+    What a phone has put into the photo's file is written as it is, unless a model is named.
+    """
     from arena.photo import Photo, encode_depth, write_file  # noqa: PLC0415 - --help does not wait for Pillow
 
     source, output = expanded(source), expanded(output)
     if output.suffix.lower() != ".png":
         raise OptionError(f'The file "{output.name}" does not end in .png.', f"Call it {output.stem}.png.")
     _keep(output, photo=source)
-    photo = estimated_depth(Photo.open(source), model, device)
+    photo = Photo.open(source)
+    brought = photo.depth is not None and model is None
+    if not brought:
+        photo = estimated_depth(photo, model or DEPTH_MODEL, device)
     assert photo.depth is not None  # noqa: S101 - for the type checker: it has just been found out
     write_file(output, encode_depth(photo.depth))
     height, width = photo.depth.shape
-    err.print(f"{output}: {width} x {height} px", markup=False, soft_wrap=True)
+    origin = ", from the photo's file" if brought else ""
+    err.print(f"{output}: {width} x {height} px{origin}", markup=False, soft_wrap=True)
 
 
 def estimated_depth(photo: Photo, model: str, device: str) -> Photo:

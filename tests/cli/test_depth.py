@@ -18,6 +18,7 @@ from arena.models.pool import load_model, unload
 from arena.photo import Photo, encode, read_depth
 from arena.render import render_blur
 from tests.fakes import RampEstimator, make_card
+from tests.heic import heic_with_depth
 from tests.models.random_weights import picture
 
 if TYPE_CHECKING:
@@ -190,6 +191,36 @@ def test_a_comparison_without_the_weights_says_so_before_it_begins(
     assert result.exit_code == 1
     assert "weights are not on this machine" in told(result)
     assert not (tmp_path / "out").exists()
+
+
+def test_photos_that_bring_their_depth_ask_no_network(
+    portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shades = np.tile(np.linspace(0, 255, 30).astype(np.uint8), (45, 1))
+    (tmp_path / "phone.heic").write_bytes(heic_with_depth(picture(90, 60), shades))
+    words = ("-m", "disc", "--distance", "depth", "-k", 31, "-o", tmp_path / "out")
+    assert arena("compare", tmp_path / "phone.heic", portrait, *words).exit_code == 0
+
+    monkeypatch.setattr(RampEstimator, "failure", AssertionError("was asked"))
+    photo = Photo.open(tmp_path / "phone.heic")
+    np.testing.assert_array_equal(photo.depth, shades)
+    goal = render_blur(photo, load_model("disc").segment(photo), 31, Finish(distance="depth"))
+    np.testing.assert_array_equal(Photo.open(tmp_path / "out" / "phone" / "blurred" / "disc.png").rgb, goal)
+    np.testing.assert_array_equal(blurred(tmp_path / "phone.heic", "--distance", "depth"), goal)
+    # Not even loaded.
+    unload()
+    monkeypatch.setattr("arena.cli.compare._Depths._estimator", lambda _: pytest.fail("was loaded"))
+    assert arena("compare", tmp_path / "phone.heic", *words).exit_code == 0
+    assert "30 x 45 px, from the photo's file" in told(
+        arena("depth", tmp_path / "phone.heic", "-o", tmp_path / "d.png")
+    )
+    held = read_depth(tmp_path / "d.png")
+    np.testing.assert_allclose(held / held.max(), shades / np.float32(255), atol=1e-4)
+    # Of another file of the same view.
+    np.testing.assert_array_equal(
+        blurred(portrait, "--distance", "depth", "--depth-map", tmp_path / "phone.heic"),
+        expected(portrait, shades.astype(np.float32)),
+    )
 
 
 def test_a_model_that_gives_depth_blurs_nothing(portrait: Path, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from arena.ui.job import Job, Order
 from arena.ui.runs import completed
 from arena.ui.state import COMPARE, Key
 from tests.fakes import HalfNetwork, RampEstimator
+from tests.heic import heic_with_depth
+from tests.models.random_weights import picture
 from tests.ui.driving import memory, only_preview, run_on_sample, texts, until_done
 
 if TYPE_CHECKING:
@@ -221,6 +223,32 @@ def test_a_depth_map_of_ones_own_asks_no_network(page: AppTest, monkeypatch: pyt
     page.button(key=Key.FORGET_DEPTH.of(COMPARE)).click().run()
     assert not memory(page).depths
     assert shown(page).distance == "alike"
+
+
+def test_a_photo_that_brings_its_depth_is_blurred_by_it_at_once(page: AppTest) -> None:
+    ramp = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
+    page.run()
+    uploader = next(item for item in page.file_uploader if item.label == "Photos")
+    uploader.set_value([("me.heic", heic_with_depth(picture(192, 256), ramp), "image/heic")]).run()
+    assert "256 x 192 px, with depth" in texts(page)
+    page.checkbox(key=Key.MODEL.of("disc")).set_value(True).run()
+    page.button(key=Key.RUN.of(COMPARE)).click()
+    until_done(page)
+    choose(page, Key.DISTANCE, "depth")
+    assert not page.exception
+    assert shown(page).distance == "depth"
+    assert not [button for button in page.button if button.label == "Find out depth"]
+    ((_, result),) = shown_in(page)
+    assert result.photo is not None
+    np.testing.assert_array_equal(result.photo.depth, ramp)
+    # Another map can take its place, and nothing brings it back.
+    page.button(key=Key.FORGET_DEPTH.of(COMPARE)).click().run()
+    page.run()
+    assert not memory(page).depths
+    assert shown(page).distance == "alike"
+    ((_, result),) = shown_in(page)
+    assert result.photo is not None
+    assert result.photo.depth is None
 
 
 def test_a_map_of_ones_own_stays_when_the_network_has_answered(page: AppTest) -> None:

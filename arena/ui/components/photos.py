@@ -114,7 +114,8 @@ def show_entries(shelf: Shelf) -> None:
                 st.error(plain(str(entry.error)))
             elif entry.photo is not None:
                 st.image(_thumbnail_of(entry), width=_thumbnail_width(entry.photo), alt=f"Photo {entry.filename}")
-                st.caption(f"{plain(entry.filename)}  \n{entry.photo.width} x {entry.photo.height} px")
+                depth = "" if entry.photo.depth is None else ", with depth"
+                st.caption(f"{plain(entry.filename)}  \n{entry.photo.width} x {entry.photo.height} px{depth}")
             if entry.identity in shelf.kept:
                 st.button(
                     f"Remove {get_sample(entry.sample).label if entry.sample else plain(entry.filename)}",
@@ -177,6 +178,10 @@ def _decode(shelf: Shelf, file: UploadedFile) -> None:
 
 def _forget_all_but(space: Workspace, photos: list[Photo]) -> None:
     """Results of photos that are gone are stale, and each may hold hundreds of megabytes."""
+    for photo in photos:
+        # What the file says of its depth, until that is forgotten.
+        if photo.depth is not None and photo.digest not in space.at_hand:
+            space.depths[photo.digest] = photo.depth
     space.at_hand = {photo.digest: photo for photo in photos}
     space.results = {key: result for key, result in space.results.items() if key.digest in space.at_hand}
     space.previews = {key: preview for key, preview in space.previews.items() if key.digest in space.at_hand}
