@@ -9,6 +9,9 @@ import numpy as np
 
 from arena.errors import OptionError
 
+SKEW = 0.02
+"""By how much the proportions of two pictures of the same view may differ: networks round the sides of their maps."""
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -73,6 +76,21 @@ def checked_depth(depth: NDArray[Any]) -> NDArray[np.float32]:
     if not np.isfinite(depth).all():
         raise OptionError("depth has values that are no finite numbers.")
     return np.ascontiguousarray(depth)
+
+
+def shows_the_same(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two pictures may be of the same view: their proportions are alike.
+
+    Args:
+        one: Width and height in pixels.
+        other: Those of the other one, which may be much larger.
+
+    Returns:
+        Whether they are, but for sides that were rounded.
+    """
+    (width, height), (wide, high) = one, other
+    # One of few pixels has rounded sides.
+    return abs(width * high - height * wide) <= SKEW * width * high + max(other)
 
 
 def checked_photo(rgb: NDArray[Any], shape: tuple[int, ...], of: str = "alpha") -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-from arena.checks import checked_depth
+from arena.checks import checked_depth, shows_the_same
 from arena.embedded import embedded_depth
 from arena.errors import OptionError, PhotoError
 from arena.paths import replacing
@@ -43,9 +43,6 @@ DEFAULT_MEGAPIXELS = 100.0
 
 JPEG_QUALITY = 92
 """Where JPEG artefacts stop being visible at ordinary viewing distance."""
-
-SKEW = 0.02
-"""By how much the proportions of a depth map may differ from the photo's: networks round its sides."""
 
 GREY_WITHIN = 8
 """Levels by which the channels of a grey picture may differ: formats that lose a little keep colour apart from
@@ -166,10 +163,7 @@ class Photo:
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
         path = Path(source) if isinstance(source, (str, os.PathLike)) else None
         photo = cls(rgb=rgb, name=Path(filename).stem or "photo", rgba=rgba, exif=exif, digest=digest, path=path)
-        # A photo that was cropped after it was taken is worth opening without what no longer fits it.
-        with contextlib.suppress(OptionError):
-            photo = photo.with_depth(depth)
-        return photo
+        return photo.with_depth(depth)
 
     @classmethod
     def from_array(cls, pixels: Pixels, name: str = "photo") -> Photo:
@@ -213,8 +207,7 @@ class Photo:
         known = None if depth is None else checked_depth(depth)
         if known is not None:
             height, width = known.shape
-            # A map of few pixels has rounded sides.
-            if abs(width * self.height - height * self.width) > SKEW * width * self.height + max(self.size):
+            if not shows_the_same((width, height), self.size):
                 raise OptionError(
                     f"A depth map of {width} x {height} px is not of a photo of {self.width} x {self.height} px.",
                     "It must show the same view, neither cropped nor turned.",
@@ -390,7 +383,9 @@ def brings_depth(source: str | os.PathLike[str] | bytes | IO[bytes]) -> bool:
     filename = _filename(source)
     try:
         data = _read(source, filename)
-        return embedded_depth(_identify(data, filename), data) is not None
+        image = _identify(data, filename)
+        _check_size(image, filename, megapixel_limit())
+        return embedded_depth(image, data) is not None
     except (PhotoError, MemoryError, *_DECODE_ERRORS):
         return False
 

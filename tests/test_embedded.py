@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import io
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from tests.heic import CURVED, DISPARITY, DISTANCE, INVERSE, heic_with_depth
 from tests.models.random_weights import picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -39,8 +39,24 @@ def alike(one: NDArray[np.float32] | None, other: NDArray[Any]) -> bool:
     return bool(np.abs(spans[0] - spans[1]).max() < 1.5 / 255)
 
 
+def said(*bodies: bytes) -> bytes:
+    """A JPEG in whose first segments something is said."""
+    plain = encode(PICTURE, "JPEG")
+    return plain[:2] + b"".join(b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body for body in bodies) + plain[2:]
+
+
+def continued(text: bytes) -> tuple[bytes, list[bytes]]:
+    """XMP that does not fit into one segment: its name, and its parts, not in their order."""
+    name = hashlib.md5(text, usedforsecurity=False).hexdigest().upper().encode()
+    parts = []
+    for start in range(0, len(text), 1000):
+        place = len(text).to_bytes(4, "big") + start.to_bytes(4, "big")
+        parts.append(b"http://ns.adobe.com/xmp/extension/\0" + name + place + text[start : start + 1000])
+    return name, parts[::-1]
+
+
 def google(
-    depth: NDArray[np.uint8],
+    depth: NDArray[Any],
     *,
     layout: str = "RangeInverse",
     apart: bool = False,
@@ -54,46 +70,40 @@ def google(
         data = base64.b64encode(file.getvalue()).decode()
     held = f"<GDepth:Data>{data}</GDepth:Data>" if as_element else f'GDepth:Data="{data}"'
     facts = f'GDepth:Format="{layout}" GDepth:Near="0.5" GDepth:Far="8.0" GDepth:Mime="image/png"'
-    main = f"<rdf:Description {facts} xmpNote:HasExtendedXMP='x' {'' if apart else held}/>".encode()
-    segments = [b"http://ns.adobe.com/xap/1.0/\0" + main]
-    if apart:
-        rest = f"<rdf:Description {held}/>".encode()
-        name = hashlib.md5(rest, usedforsecurity=False).hexdigest().upper().encode()
-        parts = []
-        for start in range(0, len(rest), 1000):
-            place = len(rest).to_bytes(4, "big") + start.to_bytes(4, "big")
-            parts.append(b"http://ns.adobe.com/xmp/extension/\0" + name + place + rest[start : start + 1000])
-        # Their order in the file is not their order in the text.
-        segments += parts[::-1]
+    name, parts = continued(f"<rdf:Description {held}/>".encode()) if apart else (b"", [])
+    main = f"<rdf:Description {facts} xmpNote:HasExtendedXMP='{name.decode()}' {'' if apart else held}/>"
+    # What another program has left behind.
+    _, stale = continued(b"<rdf:Description GDepth:Data='no picture'/>")
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    plain = encode(PICTURE, "JPEG", exif=exif.tobytes())
-    more = b"".join(b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body for body in segments)
-    return plain[:2] + more + plain[2:]
+    return said(exif.tobytes(), *stale, b"http://ns.adobe.com/xap/1.0/\0" + main.encode(), *parts)
 
 
-def dynamic(
-    depth: NDArray[np.uint8], *, layout: str = "RangeInverse", as_elements: bool = False, trailer: int = 500
-) -> bytes:
+def listed(*items: tuple[str, int | None], as_elements: bool = False) -> str:
+    """A directory of the pictures in a file, by their names and lengths."""
+    found = ""
+    for name, length in items:
+        facts: dict[str, object] = {} if length is None else {"Length": length}
+        facts |= {"Mime": "image/jpeg", "DataURI" if "/" in name or "_" in name else "Semantic": name}
+        if as_elements:
+            found += "<rdf:li>" + "".join(f"<Item:{k}>{v}</Item:{k}>" for k, v in facts.items()) + "</rdf:li>"
+        else:
+            found += "<rdf:li><Container:Item " + " ".join(f'Item:{k}="{v}"' for k, v in facts.items()) + "/></rdf:li>"
+    return f"<Container:Directory><rdf:Seq>{found}</rdf:Seq></Container:Directory>"
+
+
+MAP = encode(RAMP, "JPEG", quality=100)
+REST = 500
+"""Bytes of something else that lies behind the map."""
+
+
+def dynamic(*directories: str, layout: str = "RangeInverse") -> bytes:
     """A JPEG with its depth map behind it, and something else behind that."""
-    held = encode(depth, "JPEG", quality=100)
-    items = [("primary_image", 0), ("android/depthmap", len(held)), ("android/confidencemap", trailer)]
-    if as_elements:
-        said = "".join(
-            f"<rdf:li><Item:Mime>image/jpeg</Item:Mime><Item:Length>{length}</Item:Length>"
-            f"<Item:DataURI>{name}</Item:DataURI></rdf:li>"
-            for name, length in items
-        )
-    else:
-        said = "".join(
-            f'<Container:Item Item:Mime="image/jpeg" Item:Length="{length}" Item:Padding="0" Item:DataURI="{name}"/>'
-            for name, length in items
-        )
-    said += f'<Camera:DepthMap DepthMap:Format="{layout}" DepthMap:Near="0.5" DepthMap:Far="8.0"/>'
-    body = b"http://ns.adobe.com/xap/1.0/\0" + said.encode()
-    photo = encode(PICTURE, "JPEG")
-    segment = b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
-    return photo[:2] + segment + photo[2:] + held + bytes(trailer)
+    lists = "".join(directories) or listed(
+        ("primary_image", 0), ("android/depthmap", len(MAP)), ("android/confidencemap", REST)
+    )
+    facts = f'<Camera:DepthMap DepthMap:Format="{layout}" DepthMap:Near="0.5" DepthMap:Far="8.0"/>'
+    return said(b"http://ns.adobe.com/xap/1.0/\0" + (lists + facts).encode()) + MAP + bytes(REST)
 
 
 @pytest.mark.parametrize("kind", [None, INVERSE, DISPARITY, CURVED])
@@ -120,6 +130,9 @@ def test_distances_of_no_known_unit_are_not_guessed_at(limits: dict[str, float])
 
 def test_a_map_of_another_view_or_finer_than_its_photo_is_left_out() -> None:
     assert Photo.open(heic_with_depth(PICTURE, RAMP[:, :32])).depth is None
+    assert not brings_depth(heic_with_depth(PICTURE, RAMP[:, :32]))
+    assert Photo.open(google(RAMP[:, :32])).depth is None
+    assert not brings_depth(google(RAMP[:, :32]))
     assert Photo.open(heic_with_depth(PICTURE, np.zeros((384, 512), np.uint8))).depth is None
 
 
@@ -134,7 +147,7 @@ def test_a_damaged_map_does_not_stop_a_photo() -> None:
     assert photo.depth is None
 
 
-WHOLE = {"heic": heic_with_depth(PICTURE, RAMP), "xmp": google(RAMP, apart=True), "appended": dynamic(RAMP)}
+WHOLE = {"heic": heic_with_depth(PICTURE, RAMP), "xmp": google(RAMP, apart=True), "appended": dynamic()}
 
 
 @given(
@@ -162,18 +175,67 @@ def test_a_jpeg_of_googles_camera_brings_its_depth(file_format: str, *, apart: b
     assert brings_depth(data)
 
 
-@pytest.mark.parametrize("as_elements", [False, True])
-def test_a_jpeg_with_its_depth_behind_it_brings_it(*, as_elements: bool) -> None:
-    data = dynamic(RAMP, as_elements=as_elements)
+def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
+    fine = np.tile(np.linspace(0, 65_535, 64).astype(np.uint16), (48, 1))
+    assert alike(Photo.open(google(fine)).depth, -fine.astype(int))
+
+
+OURS, ANOTHERS = ("Depth", len(MAP)), ("GainMap", REST)
+
+
+@pytest.mark.parametrize(
+    "directories",
+    [
+        [],
+        [listed(("primary_image", 0), ("android/depthmap", len(MAP)), ("android/rest", REST), as_elements=True)],
+        [listed(("Primary", None), OURS, ANOTHERS)],
+        # Two lists, one of which knows nothing of what another program has appended.
+        [listed(("primary_image", 0), ("android/depthmap", len(MAP))), listed(("Primary", 0), OURS, ANOTHERS)],
+        [listed(("Primary", 0), OURS, ANOTHERS), listed(("primary_image", 0), ("android/depthmap", len(MAP)))],
+    ],
+)
+def test_a_jpeg_with_its_depth_behind_it_brings_it(directories: list[str]) -> None:
+    data = dynamic(*directories)
     assert alike(Photo.open(data).depth, 255 - RAMP.astype(int))
     assert brings_depth(data)
     # Programs that edit a photo keep what was said of it, and not always what lies behind it.
     assert Photo.open(data[:-700]).depth is None
+    assert not brings_depth(data[:-700])
 
 
-@pytest.mark.parametrize("make", [google, dynamic])
-def test_distances_in_a_jpeg_are_inverted(make: Callable[..., bytes]) -> None:
-    assert alike(Photo.open(make(RAMP, layout="RangeLinear")).depth, 1 / (0.5 + RAMP / 255 * 7.5))
+def test_distances_in_a_jpeg_are_inverted() -> None:
+    goal = 1 / (0.5 + RAMP / 255 * 7.5)
+    assert alike(Photo.open(google(RAMP, layout="RangeLinear")).depth, goal)
+    assert alike(Photo.open(dynamic(layout="RangeLinear")).depth, goal)
+
+
+@pytest.mark.parametrize(
+    "pattern", [b"Item", b"<Item:a>", b"<rdf:li", b":Directory>", b"GDepth:Data", b"Item:Length='"]
+)
+def test_a_hostile_text_costs_next_to_nothing(pattern: bytes) -> None:
+    """Each took minutes, or gigabytes, with the patterns that come to mind first."""
+    text = b"<Container:Directory>" + pattern * (4_000_000 // len(pattern))
+    name, _ = continued(text)
+    head = b"http://ns.adobe.com/xmp/extension/\0" + name
+    parts = [
+        head + len(text).to_bytes(4, "big") + start.to_bytes(4, "big") + text[start : start + 60_000]
+        for start in range(0, len(text), 60_000)
+    ]
+    data = said(b"http://ns.adobe.com/xap/1.0/\0<x xmpNote:HasExtendedXMP='" + name + b"'/>", *parts)
+    tracemalloc.start()
+    try:
+        assert Photo.open(data).depth is None
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(data)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_photo_above_the_limit_is_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARENA_MAX_MEGAPIXELS", "0.01")
+    assert not brings_depth(google(RAMP))
+    monkeypatch.delenv("ARENA_MAX_MEGAPIXELS")
+    monkeypatch.setattr("arena.embedded.LARGEST_MAP", 1000)
+    assert not brings_depth(google(RAMP))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -157,7 +157,7 @@ def depth(
 ) -> None:
     """Write how far everything in a photo is: 16-bit grey, near is bright. `arena blur --depth-map` takes it.
 
-    What a phone has put into the photo's file is written as it is, unless a model is named.
+    Of a photo into which a phone has put that, it is written and no model asked, unless one is named.
     """
     from arena.photo import Photo, encode_depth, write_file  # noqa: PLC0415 - --help does not wait for Pillow
 

@@ -106,9 +106,11 @@ def take_depth(space: Workspace, photo: Photo, error: ArenaError | None = None) 
         photo: The photo, with its depth if that was found out.
         error: Why it was not.
     """
+    # What the photo's file says of its depth may have been forgotten on purpose.
+    if error is not None:
+        space.depth_errors[photo.digest] = error
+        return
     if photo.depth is None:
-        if error is not None:
-            space.depth_errors[photo.digest] = error
         return
     space.depths[photo.digest] = photo.depth
     space.depth_errors.pop(photo.digest, None)

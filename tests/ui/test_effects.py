@@ -225,7 +225,7 @@ def test_a_depth_map_of_ones_own_asks_no_network(page: AppTest, monkeypatch: pyt
     assert shown(page).distance == "alike"
 
 
-def test_a_photo_that_brings_its_depth_is_blurred_by_it_at_once(page: AppTest) -> None:
+def test_a_photo_that_brings_its_depth_is_blurred_by_it_at_once(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     ramp = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
     page.run()
     uploader = next(item for item in page.file_uploader if item.label == "Photos")
@@ -249,6 +249,11 @@ def test_a_photo_that_brings_its_depth_is_blurred_by_it_at_once(page: AppTest) -
     ((_, result),) = shown_in(page)
     assert result.photo is not None
     assert result.photo.depth is None
+    monkeypatch.setattr(RampEstimator, "failure", OfflineError("Ramp is not here.", "Fetch it."))
+    page.button(key=Key.DEPTH.of(COMPARE)).click()
+    until_done(page)
+    assert not memory(page).depths
+    assert "The depth of me could not be found out: Ramp is not here." in texts(page)
 
 
 def test_a_map_of_ones_own_stays_when_the_network_has_answered(page: AppTest) -> None:

@@ -76,7 +76,7 @@ def _own_map(space: Workspace, photo: Photo) -> None:
         "Depth map",
         type=[suffix.removeprefix(".") for suffix in SUFFIXES],
         key=Key.DEPTH_UPLOAD.of(space.name, photo.digest, str(space.depths_forgotten)),
-        help="A grey picture of the same view, near things bright, of 8 or 16 bits.",
+        help="A grey picture of the same view, near things bright, of 8 or 16 bits; or a phone's photo that holds one.",
     )
     if upload is None:
         return
