@@ -211,7 +211,7 @@ def _translate(part: Part) -> Any:
     operators = getattr(_imported("onnxscript"), f"opset{OPSET}")
     try:
         with _quiet():
-            return torch.onnx.export(
+            program = torch.onnx.export(
                 part.net.eval(),
                 part.example,
                 dynamo=True,
@@ -221,9 +221,40 @@ def _translate(part: Part) -> Any:
                 output_names=list(part.outputs),
                 custom_translation_table=onnx_forms(operators),
                 verbose=False,
+                optimize=False,
             )
+            assert program is not None  # noqa: S101 - for the type checker: asked for by dynamo=True
+            _simplify(program.model)
+            return program
     finally:
         forget_tables()
+
+
+def _simplify(model: Any) -> None:
+    """Fold what is constant and drop what is unused or there twice.
+
+    The exporter's own optimisation does so, too, and then looks for patterns to rewrite, one of which it compares with
+    each pair of slices: for BEN2, which is cut into windows all over, that takes longer than all the rest. Runtimes
+    look for such patterns themselves, and the files are as quick without.
+    """
+    fold = _imported("onnxscript.optimizer").fold_constants
+    passes = _imported("onnx_ir.passes.common")
+    passes.InlinePass()(model)
+    # Twice: what was folded makes other things constant.
+    for _ in range(2):
+        fold(model)
+        passes.RemoveUnusedNodesPass()(model)
+    for tidy in (
+        passes.RemoveUnusedFunctionsPass(),
+        passes.RemoveUnusedOpsetsPass(),
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        passes.LiftSubgraphInitializersToMainGraphPass(),
+        passes.DeduplicateInitializersPass(),
+        passes.CommonSubexpressionEliminationPass(),
+        passes.OutputFixPass(),
+        passes.NameFixPass(),
+    ):
+        tidy(model)
 
 
 @contextmanager
