@@ -9,15 +9,15 @@ import numpy as np
 
 from arena.errors import OptionError
 
-SKEW = 0.02
-"""By how much the proportions of two pictures of the same view may differ: networks round the sides of their maps."""
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 LARGEST_KERNEL = 255
 """The largest Gaussian kernel that compositors offer, in pixels."""
+
+SKEW = 0.02
+"""By how much the proportions of two pictures of the same view may differ: networks round the sides of their maps."""
 
 
 def checked_rgb(rgb: NDArray[Any], name: str = "rgb") -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ import base64
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from playwright.sync_api import expect
@@ -35,18 +35,35 @@ def settle(page: Page) -> None:
     expect(app).to_have_attribute("data-test-script-state", "notRunning")
 
 
-def source(page: Page, alt: str) -> str:
-    """Address of a picture, once the page has it and is not being drawn: asked in one step, for what is true in one
-    may not be so any more in the next."""
-    found: str = page.wait_for_function(
-        """alt => {
-            const {testScriptState} = document.querySelector('[data-testid="stApp"]').dataset;
-            const pictures = document.querySelectorAll(`img[alt="${alt}"]`);
-            return testScriptState === "notRunning" && pictures.length === 1 && pictures[0].src;
-        }""",
-        arg=alt,
+def shown(page: Page, look: str, *alts: str) -> list[Any]:
+    """What a look at pictures gives, once the page is not being drawn and shows each of them, and each once.
+
+    All in one step, in one frame: what is true in one may not be so any more in the next.
+    """
+    found: list[Any] = page.wait_for_function(
+        f"""alts => {{
+            if (document.querySelector('[data-testid="stApp"]').dataset.testScriptState !== "notRunning")
+                return null;
+            const pictures = alts.flatMap(alt => [...document.querySelectorAll(`img[alt="${{alt}}"]`)]);
+            const each = pictures.length === alts.length && alts.every((alt, place) => pictures[place].alt === alt);
+            if (!each || !pictures.every(picture => picture.checkVisibility({{visibilityProperty: true}})))
+                return null;
+            return pictures.map({look});
+        }}""",
+        arg=list(alts),
     ).json_value()
     return found
+
+
+def source(page: Page, alt: str) -> str:
+    """Address of a picture."""
+    (address,) = shown(page, "picture => picture.src", alt)
+    return str(address)
+
+
+def places(page: Page, *alts: str) -> list[dict[str, float]]:
+    """Where pictures lie: what is still being drawn above them moves them all."""
+    return shown(page, "picture => picture.getBoundingClientRect().toJSON()", *alts)
 
 
 def picture(page: Page, alt: str) -> bytes:

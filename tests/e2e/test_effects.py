@@ -22,6 +22,7 @@ from tests.e2e.driving import (
     is_colour,
     opened,
     pixels,
+    places,
     screenshot,
     segment,
     settle,
@@ -71,24 +72,6 @@ def run_on_the_astronaut(page: Page) -> None:
     expect(page.get_by_role("button", name="Remove Astronaut")).to_be_visible()
     page.get_by_role("button", name=RUN).click()
     source(page, BLURRED)
-
-
-def places(page: Page, *alts: str) -> list[dict[str, float]]:
-    """Where pictures lie, measured in one frame: what is still being drawn above them moves them all."""
-    found: list[dict[str, float]] = page.wait_for_function(
-        """alts => {
-            const pictures = alts.map(alt => document.querySelector(`img[alt="${alt}"]`));
-            const {testScriptState} = document.querySelector('[data-testid="stApp"]').dataset;
-            if (testScriptState !== "notRunning" || pictures.includes(null))
-                return null;
-            return pictures.map(picture => {
-                const {x, y, width, height} = picture.getBoundingClientRect();
-                return {x, y, width, height};
-            });
-        }""",
-        arg=list(alts),
-    ).json_value()
-    return found
 
 
 def watch_layout(page: Page) -> None:
