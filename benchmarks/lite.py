@@ -1,6 +1,6 @@
 """How well Arena Lite does on people it has not seen, against ``classic`` in the same run; and how fast.
 
-    python -m benchmarks.lite SHARED/data [--weights FILE] [--only-mattes NAME...] [--no-classic]
+    python -m benchmarks.lite SHARED/data [--weights FILE] [--only-mattes NAME...] [--no-classic] [--views]
 
 ``ccp/`` (Clothing Co-Parsing) gives upper bodies of the clean pictures whose number ends in 4, which were never trained
 on; ``mattes/`` eight photographs with hair-level alphas, which the shipped weights have never seen either. They are
@@ -14,10 +14,12 @@ import argparse
 import importlib
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -26,12 +28,16 @@ from PIL import Image, ImageOps
 
 from arena.catalog import get_card
 from arena.evaluation import evaluate
-from arena.metrics import bootstrap_interval
+from arena.metrics import bootstrap_interval, iou
+from arena.models import lite
+from arena.models.lite_input import Tone
 from arena.models.pool import load_adapter
 from arena.photo import Photo
 from arena.training.pictures import find_pairs, read_samples, upper_body
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from numpy.typing import NDArray
 
     from arena.evaluation import Row
@@ -131,30 +137,34 @@ def picture_without_people(name: str) -> NDArray[np.uint8]:
     return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., :3])
 
 
-def views_of_people(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-    """One picture in other lights and cut off in other ways, if enough of somebody is left."""
+def views_of_people(
+    rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]
+) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """One picture in other lights and cut off in other ways, if enough of somebody is left, each with its matte."""
     height, width = rgb.shape[:2]
     grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-    size = 80, max(1, round(80 * height / width))
     views = {
         "as it is": rgb,
         "grey": np.repeat(grey[..., None], 3, axis=2),
         "dark": (rgb * 0.25).astype(np.uint8),
         "pale": (255 - (255 - rgb.astype(np.float32)) * 0.4).astype(np.uint8),
-        "blurred": np.asarray(cv2.GaussianBlur(rgb, (0, 0), max(height, width) / 200), np.uint8),
-        "80 pixels wide": np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8),
     }
-    rows, columns = slice(None), slice(None)
+    for part in (400, 200, 100):
+        blurred = cv2.GaussianBlur(rgb, (0, 0), max(height, width) / part)
+        views[f"blurred by 1/{part}"] = np.asarray(blurred, np.uint8)
+    for columns in (160, 80):
+        size = columns, max(1, round(columns * height / width))
+        views[f"{columns} pixels wide"] = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    whole = {name: (view, alpha) for name, view in views.items()}
+    rows, columns_ = slice(None), slice(None)
     parts = {
         "left half": (rows, slice(width // 2)),
         "right half": (rows, slice(width // 2, None)),
-        "upper half": (slice(height // 2), columns),
-        "lower half": (slice(height // 2, None), columns),
+        "upper half": (slice(height // 2), columns_),
+        "lower half": (slice(height // 2, None), columns_),
     }
-    for name, part in parts.items():
-        if alpha[part].mean() > 0.04 * 255:
-            views[name] = np.ascontiguousarray(rgb[part])
-    return views
+    cut = {name: (np.ascontiguousarray(rgb[part]), alpha[part]) for name, part in parts.items()}
+    return whole | {name: pair for name, pair in cut.items() if pair[1].mean() > 0.04 * 255}
 
 
 def presence(data: Path, weights: Path | None) -> None:
@@ -166,17 +176,33 @@ def presence(data: Path, weights: Path | None) -> None:
     found = [name for name, rgb in empty.items() if segmenter.segment(Photo.from_array(rgb)).found]
     print(f"\nNobody is found in {len(empty) - len(found)} of {len(empty)} pictures without a person; somebody in:")
     print(", ".join(found) or "none")
+    lights: Counter[str] = Counter()
+    for rgb in empty.values():
+        for name, (view, _) in views_of_people(rgb, np.full(rgb.shape[:2], 255, np.uint8)).items():
+            lights[name] += segmenter.segment(Photo.from_array(view)).found
+    print("The same in other views:", ", ".join(f"{name} {count}" for name, count in lights.items() if count))
     pairs = find_pairs(data / "ccp").validation + find_pairs(data / "mattes").training
     samples, _ = read_samples(pairs)
+    plain = patch.multiple(lite, clarify=lambda rgb: rgb, measure_tone=lambda _: Tone(0, 255, 0))
+    ways: dict[str, AbstractContextManager[object]] = {"as they are": plain, "shown clearer": nullcontext()}
     seen: Counter[str] = Counter()
-    missed: Counter[str] = Counter()
+    missed: Counter[tuple[str, str]] = Counter()
+    overlap: dict[tuple[str, str], float] = defaultdict(float)
     for sample in samples:
-        for name, view in views_of_people(*upper_body(sample)).items():
+        for name, (view, truth) in views_of_people(*upper_body(sample)).items():
             seen[name] += 1
-            missed[name] += not segmenter.segment(Photo.from_array(view)).found
-    print("\n| views of people | seen | missed |\n| --- | --- | --- |")
+            size = truth.shape[1], truth.shape[0]
+            for way, shown in ways.items():
+                with shown:
+                    matte = segmenter.segment(Photo.from_array(view))
+                missed[name, way] += not matte.found
+                enlarged = np.asarray(cv2.resize(matte.alpha, size, interpolation=cv2.INTER_LINEAR))
+                overlap[name, way] += iou(enlarged > 0.5, truth > 127)
+    print("\n| views of people | seen |", " | ".join(f"missed {way} | IoU" for way in ways), "|")
+    print("| --- | --- |", " | ".join("--- | ---" for _ in ways), "|")
     for name, count in seen.items():
-        print(f"| {name} | {count} | {missed[name]} |")
+        scores = (f"{missed[name, way]} | {overlap[name, way] / count:.3f}" for way in ways)
+        print(f"| {name} | {count} |", " | ".join(scores), "|")
 
 
 def mirrored(folder: Path, target: Path) -> Path:
@@ -199,8 +225,12 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="another file than the shipped one")
     parser.add_argument("--only-mattes", nargs="+", metavar="NAME", help="score these mattes alone")
     parser.add_argument("--no-classic", action="store_true")
+    parser.add_argument("--views", action="store_true", help="only who is found in other lights, cuts and sizes")
     parser.add_argument("--each", action="store_true", help="print every picture's scores")
     arguments = parser.parse_args()
+    if arguments.views:
+        presence(arguments.data, arguments.weights)
+        return
     of = f"={arguments.weights}" if arguments.weights else ""
     models = {"lite": f"lite{of}", "lite, following hair": f"lite+hair{of}"}
     if not arguments.no_classic:

@@ -22,8 +22,9 @@ from arena.faces import detect_faces
 from arena.models.base import Prediction
 from arena.models.hair import SIDE as EDGE_SIDE
 from arena.models.hair import default_refiner, enlarge
-from arena.models.torch_base import TorchSegmenter, normalise
-from arena.nets.lite import MULTIPLE, LiteNets, count_networks, unpack
+from arena.models.lite_input import clarify, measure_tone, to_input
+from arena.models.torch_base import TorchSegmenter
+from arena.nets.lite import LiteNets, count_networks, unpack
 from arena.photo import size_within
 from arena.refine.guided import guided_upsample
 
@@ -56,8 +57,6 @@ class Look(NamedTuple):
 LOOKS = (Look(0, 224), Look(1, 352, mirrored=True), Look(0, 352))
 """Their mean counts: what networks, sizes and sides agree on is rarely wrong. Small pictures show what the whole is,
 large ones where it ends."""
-LONGEST = 1024
-"""Largest side of the input in pixels."""
 LARGE_ENOUGH = 0.6
 """A subject whose surroundings take more than this part of the photo is not looked at again."""
 SURROUNDINGS = 0.2
@@ -159,7 +158,7 @@ class LiteSegmenter(TorchSegmenter):
         return Prediction(alpha, seconds, self._notes, peak=peak)
 
 
-def along_colours(alpha: FloatArray, small: Pixels, rgb: Pixels) -> FloatArray:  # noqa: ARG001 - an edge is told both
+def along_colours(alpha: FloatArray, small: Pixels, rgb: Pixels) -> FloatArray:
     """Fit a matte to the photo's colours and bring it to the photo's size.
 
     Args:
@@ -170,7 +169,9 @@ def along_colours(alpha: FloatArray, small: Pixels, rgb: Pixels) -> FloatArray: 
     Returns:
         float32, H x W, 0 to 1.
     """
-    return guided_upsample(alpha, rgb, radius=EDGE_RADIUS, epsilon=EDGE_EPSILON)
+    # What is noise in a photo of full contrast may be the outline in one through fog.
+    epsilon = EDGE_EPSILON / measure_tone(small).gain ** 2
+    return guided_upsample(alpha, rgb, radius=EDGE_RADIUS, epsilon=epsilon)
 
 
 def along_strands(alpha: FloatArray, small: Pixels, rgb: Pixels) -> FloatArray:
@@ -269,7 +270,8 @@ def alpha_of(rgb: Pixels, network: Callable[[Tensor, int], Tensor]) -> FloatArra
     Returns:
         float32, h x w of the largest input, 0 to 1.
     """
-    inputs = [to_input(rgb, side).flip(3) if mirrored else to_input(rgb, side) for _, side, mirrored in LOOKS]
+    clear = clarify(rgb)
+    inputs = [to_input(clear, side).flip(3) if mirrored else to_input(clear, side) for _, side, mirrored in LOOKS]
     largest = max((pixels.shape[2:] for pixels in inputs), key=math.prod)
     mean = torch.zeros(1, 1, *largest)
     for (which, _, mirrored), pixels in zip(LOOKS, inputs, strict=True):
@@ -277,25 +279,6 @@ def alpha_of(rgb: Pixels, network: Callable[[Tensor, int], Tensor]) -> FloatArra
         enlarged = F.interpolate(alpha, largest, mode="bilinear", align_corners=False)
         mean += (enlarged.flip(3) if mirrored else enlarged) / len(LOOKS)
     return np.asarray(np.clip((mean[0, 0].numpy() - 0.5) * CONTRAST + 0.5, 0, 1), dtype=np.float32)
-
-
-def to_input(rgb: Pixels, side: int) -> Tensor:
-    """Resize a photo to about the area that the network was trained at, its proportions kept, and normalise it.
-
-    Args:
-        rgb: uint8, H x W x 3, sRGB.
-        side: Square root of the area, in pixels.
-
-    Returns:
-        float32, 1 x 3 x h x w, -0.5 to 0.5; h and w are the multiples of 32 next to the photo's proportions.
-    """
-    height, width = rgb.shape[:2]
-    scale = side / (height * width) ** 0.5
-    size = [max(MULTIPLE, round(length * scale / MULTIPLE) * MULTIPLE) for length in (width, height)]
-    # A panorama would have thousands of columns for its 32 rows.
-    size = [min(length, LONGEST) for length in size]
-    small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return normalise(small)
 
 
 def without_specks(alpha: FloatArray) -> FloatArray:

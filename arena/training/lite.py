@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arena.metrics import iou
-from arena.models.lite import to_input
+from arena.models.lite_input import to_input
 from arena.models.torch_base import normalise
 from arena.nets.lite import MULTIPLE, LiteNet
 from arena.training.losses import dice_loss

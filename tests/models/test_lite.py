@@ -11,7 +11,6 @@ from arena.devices import resolve_device
 from arena.errors import CheckpointError
 from arena.models import lite
 from arena.models.lite import (
-    LONGEST,
     LOOKS,
     WEIGHTS,
     LiteSegmenter,
@@ -20,9 +19,9 @@ from arena.models.lite import (
     presence,
     segment_lite,
     surroundings,
-    to_input,
     without_specks,
 )
+from arena.models.lite_input import LONGEST, to_input
 from arena.models.pool import load_model
 from arena.photo import Photo
 from arena.samples import SAMPLES, get_sample
