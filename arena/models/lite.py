@@ -171,7 +171,7 @@ def along_colours(alpha: FloatArray, small: Pixels, rgb: Pixels) -> FloatArray:
     """
     # What is noise in a photo of full contrast may be the outline in one through fog.
     epsilon = EDGE_EPSILON / measure_tone(small).gain ** 2
-    return guided_upsample(alpha, rgb, radius=EDGE_RADIUS, epsilon=epsilon)
+    return guided_upsample(alpha, rgb, radius=EDGE_RADIUS, epsilon=epsilon, rgb_small=small)
 
 
 def along_strands(alpha: FloatArray, small: Pixels, rgb: Pixels) -> FloatArray:
