@@ -152,6 +152,8 @@ def views_of_people(
     for part in (400, 200, 100):
         blurred = cv2.GaussianBlur(rgb, (0, 0), max(height, width) / part)
         views[f"blurred by 1/{part}"] = np.asarray(blurred, np.uint8)
+    grain = np.random.default_rng(0).normal(0, 4, rgb.shape)
+    views["blurred by 1/200, grain"] = np.clip(views["blurred by 1/200"] + grain, 0, 255).astype(np.uint8)
     for columns in (160, 80):
         size = columns, max(1, round(columns * height / width))
         views[f"{columns} pixels wide"] = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -121,12 +121,14 @@ def test_whoever_is_blurred_or_small_or_in_fog_is_found() -> None:
     model = load_model("lite", "cpu")
     person = model.segment(Photo.from_array(rgb)).alpha > 0.5
     height, width = person.shape
-    small = cv2.resize(rgb, (80, 80 * height // width), interpolation=cv2.INTER_AREA)
+    grain = np.random.default_rng(0).normal(0, 4, rgb.shape)
+    small = cv2.resize(rgb, (48, 48 * height // width), interpolation=cv2.INTER_AREA)
     views = {
-        "blurred": (blurred(rgb, 1 / 150), 0.85),
-        "80 pixels wide": (np.asarray(small, np.uint8), 0.8),
-        "fog": (between(rgb, 150, 230), 0.95),
-        "dark": (between(rgb, 0, 50), 0.95),
+        "blurred": (blurred(rgb, 1 / 70), 0.85),
+        "blurred, with grain": (np.clip(blurred(rgb, 1 / 70) + grain, 0, 255).astype(np.uint8), 0.85),
+        "48 pixels wide": (np.asarray(small, np.uint8), 0.88),
+        "fog": (between(rgb, 150, 230), 0.98),
+        "dark": (between(rgb, 0, 30), 0.98),
     }
     for name, (view, least) in views.items():
         matte = model.segment(Photo.from_array(view))
