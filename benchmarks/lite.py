@@ -154,16 +154,16 @@ def views_of_people(
         views[f"blurred by 1/{part}"] = np.asarray(blurred, np.uint8)
     grain = np.random.default_rng(0).normal(0, 4, rgb.shape)
     views["blurred by 1/200, grain"] = np.clip(views["blurred by 1/200"] + grain, 0, 255).astype(np.uint8)
-    for columns in (160, 80):
-        size = columns, max(1, round(columns * height / width))
-        views[f"{columns} pixels wide"] = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    for across in (160, 80):
+        size = across, max(1, round(across * height / width))
+        views[f"{across} pixels wide"] = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
     whole = {name: (view, alpha) for name, view in views.items()}
-    rows, columns_ = slice(None), slice(None)
+    rows, columns = slice(None), slice(None)
     parts = {
         "left half": (rows, slice(width // 2)),
         "right half": (rows, slice(width // 2, None)),
-        "upper half": (slice(height // 2), columns_),
-        "lower half": (slice(height // 2, None), columns_),
+        "upper half": (slice(height // 2), columns),
+        "lower half": (slice(height // 2, None), columns),
     }
     cut = {name: (np.ascontiguousarray(rgb[part]), alpha[part]) for name, part in parts.items()}
     return whole | {name: pair for name, pair in cut.items() if pair[1].mean() > 0.04 * 255}
