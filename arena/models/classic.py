@@ -20,6 +20,7 @@ from scipy import ndimage
 from arena.errors import OptionError
 from arena.faces import Face, default_detector, detect_faces
 from arena.models.base import Prediction, Segmenter
+from arena.refine.cut import Mixtures, labels_of, minimum_cut, place_odds
 from arena.refine.guided import guided_upsample
 
 if TYPE_CHECKING:
@@ -96,10 +97,6 @@ _CORE_FRACTION = 0.02
 """Parts of the subject that hold less of the core than this are not the subject's."""
 
 _ROUNDS = 3
-_COMPONENTS = 5
-"""Colours in each of OpenCV's mixtures."""
-_NO_RECTANGLE = (0, 0, 1, 1)
-"""OpenCV reads its rectangle only where no labels are given."""
 _PRIOR_WEIGHT = 0.5
 """Weight of the silhouette against the mixtures while these are learned."""
 _COLOUR_LIMIT = 6.0
@@ -279,50 +276,16 @@ def _cut_out(rgb: ByteArray, prior: FloatArray, size: float) -> NDArray[np.bool_
     lab = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), dtype=np.uint8)
     mask = prior > 0
     colour = np.zeros_like(prior)
+    seeds = prior > _SEED_SUBJECT, prior < _SEED_BACKGROUND
     for _ in range(_ROUNDS):
-        learned = _colour_odds(rgb, mask, prior)
-        if learned is None:
+        mixtures = Mixtures.learned(rgb, labels_of(mask, *seeds))
+        if mixtures is None:
             break
-        colour = learned
-        mask = _minimum_cut(_PRIOR_WEIGHT * prior + colour, lab, seeds=prior)
+        colour = mixtures.odds(rgb)
+        odds = _PRIOR_WEIGHT * prior + colour
+        mask = minimum_cut(odds, lab, labels_of(odds > 0, *seeds))
     odds = _evidence(lab, prior, colour, mask, size)
-    return _minimum_cut(np.where(prior > _CORE, np.inf, _SHARPENING * odds).astype(np.float32), lab)
-
-
-def _colour_odds(rgb: ByteArray, mask: NDArray[np.bool_], prior: FloatArray) -> FloatArray | None:
-    """Log-odds of subject against background under GrabCut's two colour mixtures, None if either has no pixel."""
-    labels = np.where(mask, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    labels[prior > _SEED_SUBJECT] = cv2.GC_FGD
-    labels[prior < _SEED_BACKGROUND] = cv2.GC_BGD
-    of_subject = int(np.count_nonzero(labels & 1))
-    # OpenCV's k-means refuses fewer samples than clusters.
-    if min(of_subject, labels.size - of_subject) < _COMPONENTS:
-        return None
-    background, subject = np.zeros((1, 65)), np.zeros((1, 65))
-    # The generator is the calling thread's own, so a seed here makes the result the same on every call.
-    cv2.setRNGSeed(0)
-    cv2.grabCut(rgb, labels, _NO_RECTANGLE, background, subject, 1, cv2.GC_INIT_WITH_MASK)
-    pixels = rgb.reshape(-1, 3).astype(np.float32)
-    odds = _log_likelihood(pixels, subject) - _log_likelihood(pixels, background)
-    return odds.reshape(prior.shape).astype(np.float32)
-
-
-def _log_likelihood(pixels: FloatArray, mixture: NDArray[np.float64]) -> FloatArray:
-    """Log density of pixels N x 3 under one of OpenCV's mixtures: 5 weights, 5 means, 5 covariances in a row."""
-    weights, means, covariances = np.split(mixture.ravel(), [_COMPONENTS, 4 * _COMPONENTS])
-    parts = []
-    for weight, mean, covariance in zip(weights, means.reshape(-1, 3), covariances.reshape(-1, 3, 3), strict=True):
-        if weight <= 0:
-            continue
-        # One grey level of variance: rounding alone spreads colours that far, and flat colours have none.
-        regular = covariance + np.eye(3)
-        # With the root of the inverse the distance is a plain sum of squares.
-        root = np.linalg.cholesky(np.linalg.inv(regular)).astype(np.float32)
-        distance = np.square((pixels - mean.astype(np.float32)) @ root).sum(axis=1)
-        parts.append(np.float32(np.log(weight) - 0.5 * np.linalg.slogdet(regular)[1]) - 0.5 * distance)
-    stacked = np.stack(parts)
-    most = stacked.max(axis=0)
-    return np.asarray(most + np.log(np.exp(stacked - most).sum(axis=0)), dtype=np.float32)
+    return minimum_cut(np.where(prior > _CORE, np.inf, _SHARPENING * odds).astype(np.float32), lab)
 
 
 def _evidence(
@@ -338,35 +301,11 @@ def _evidence(
         W_BIAS
         + W_PRIOR * prior
         + W_COLOUR * cv2.GaussianBlur(clipped, (0, 0), max(1.0, 0.08 * size))
-        + W_PLACE * _place_odds(lab, (1 / (1 + np.exp(-prior))).astype(np.float32))
+        + W_PLACE * place_odds(lab, (1 / (1 + np.exp(-prior))).astype(np.float32))
         + W_FINE * fine
         + W_COARSE * coarse
     )
     return np.asarray(odds, dtype=np.float32)
-
-
-def _place_odds(lab: ByteArray, probability: FloatArray) -> FloatArray:
-    """Log-odds of a colour at a place: which side of the silhouette has this colour near here.
-
-    A histogram over place and colour, smoothed in all five dimensions (the bilateral grid of J. Chen, S. Paris and
-    F. Durand, SIGGRAPH 2007). Black hair before a pale wall is told from black window frames elsewhere.
-    """
-    cell, bins = 24, 16
-    height, width = probability.shape
-    down = np.rint(np.arange(height) / cell).astype(np.intp)
-    across = np.rint(np.arange(width) / cell).astype(np.intp)
-    shape = (int(down[-1]) + 1, int(across[-1]) + 1, bins, bins, bins)
-    lightness = lab[..., 0].astype(np.intp) >> 4
-    # Photographs seldom leave the middle half of the chroma axes.
-    chroma = np.clip((lab[..., 1:].astype(np.intp) - 64) >> 3, 0, bins - 1)
-    index = np.ravel_multi_index((down[:, None], across[None, :], lightness, chroma[..., 0], chroma[..., 1]), shape)
-    counts = []
-    for weight in (probability, 1 - probability):
-        grid = np.bincount(index.ravel(), weight.ravel(), int(np.prod(shape))).reshape(shape).astype(np.float32)
-        smooth = ndimage.gaussian_filter(grid, (1.5, 1.5, 0.8, 0.8, 0.8), truncate=2.0)
-        # A fiftieth of a pixel keeps colours that are nowhere near from deciding anything.
-        counts.append(smooth.ravel()[index] + 0.02)
-    return np.asarray(np.log(counts[0] / counts[1]), dtype=np.float32)
 
 
 def _detail(lab: ByteArray, size: float) -> tuple[FloatArray, FloatArray]:
@@ -380,55 +319,6 @@ def _detail(lab: ByteArray, size: float) -> tuple[FloatArray, FloatArray]:
         return np.asarray(np.log(cv2.GaussianBlur(detail, (0, 0), window) + 0.3), dtype=np.float32)
 
     return energy(1.0), energy(4.0)
-
-
-def _minimum_cut(odds: FloatArray, lab: ByteArray, seeds: FloatArray | None = None) -> NDArray[np.bool_]:
-    """The labelling that best agrees with log-odds and cuts along contrast.
-
-    OpenCV has no minimum cut of its own, but GrabCut with frozen mixtures is one: the log-odds are written into
-    the first channel of a picture, on which two Gaussians of equal variance differ linearly, and the other two channels
-    hold lightness and chroma, on which the Gaussians are so wide that they only matter to the contrast.
-
-    Args:
-        odds: Log-odds of the subject, H x W; infinite where it is certain.
-        lab: The picture, uint8 H x W x 3.
-        seeds: Log-odds of the silhouette, whose extremes are kept as they are; None keeps nothing.
-
-    Returns:
-        True for the subject.
-    """
-    step, most = 1 / 3, 24
-    level = np.clip(np.rint(odds / step), -most, most)
-    # Equal parts of both chroma axes, centred.
-    chroma = np.clip(0.7 * lab[..., 1].astype(np.float32) + 0.7 * lab[..., 2] - 51, 0, 255)
-    picture = np.dstack([level + 128, lab[..., 0], chroma]).astype(np.uint8)
-    variance, wide = 100.0, 1e6
-    apart = variance * step
-
-    def gaussian(mean: float) -> NDArray[np.float64]:
-        mixture = np.zeros((1, 65))
-        mixture[0, 0] = 1.0
-        mixture[0, _COMPONENTS : _COMPONENTS + 3] = mean, 128, 128
-        mixture[0, 4 * _COMPONENTS : 4 * _COMPONENTS + 9] = np.diag([variance, wide, wide]).ravel()
-        return mixture
-
-    labels = np.where(odds > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    labels[np.isposinf(odds)] = cv2.GC_FGD
-    if seeds is not None:
-        labels[seeds > _SEED_SUBJECT] = cv2.GC_FGD
-        labels[seeds < _SEED_BACKGROUND] = cv2.GC_BGD
-    if min(picture.shape[:2]) < 2:
-        return (labels & 1).astype(bool)
-    cv2.grabCut(
-        picture,
-        labels,
-        _NO_RECTANGLE,
-        gaussian(128 - apart / 2),
-        gaussian(128 + apart / 2),
-        1,
-        cv2.GC_EVAL_FREEZE_MODEL,
-    )
-    return (labels & 1).astype(bool)
 
 
 def _clean(mask: NDArray[np.bool_], core: NDArray[np.bool_], size: float) -> NDArray[np.bool_]:

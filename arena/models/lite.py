@@ -2,8 +2,9 @@
 
 Two networks see the whole photo, one of them at two sizes and the other mirrored, and say where the subject is. If the
 subject fills only a part of the photo, that part is looked at again at the same cost and several times the detail.
-What is left of the outline's softness is then fitted to the photo's own colours by a guided filter at full resolution,
-or, where strands of hair are asked for, by the network that follows them.
+Whole regions of which they stay unsure are settled by colours. What is left of the outline's softness is then fitted
+to the photo's own colours by a guided filter at full resolution, or, where strands of hair are asked for, by the
+network that follows them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from arena.models.base import Prediction
 from arena.models.hair import SIDE as EDGE_SIDE
 from arena.models.hair import default_refiner, enlarge
 from arena.models.lite_input import clarify, measure_tone, to_input
+from arena.models.lite_regions import settle_regions
 from arena.models.torch_base import TorchSegmenter
 from arena.nets.lite import LiteNets, count_networks, unpack
 from arena.photo import size_within
@@ -69,11 +71,11 @@ EDGE_RADIUS = 5
 EDGE_EPSILON = 1e-3
 """Colour variance, for samples from 0 to 1, that the guided filter takes for noise."""
 CONTRAST = 1.6
-"""How much steeper alpha rises than the network's probability: what it is unsure of is rarely half transparent."""
+"""How much steeper alpha rises than the networks' probability: what they are unsure of is rarely half transparent."""
 SMALLEST_SHARE = 0.04
 """Components smaller than this part of the largest are specks."""
-VEIL = 0.05
-"""Alpha of the faintest connection between a veil and somebody."""
+VEIL = 0.22
+"""Probability of the faintest connection between a veil and somebody."""
 PRESENT_SHARE = 0.002
 """The part of the photo that somebody covers at least."""
 LARGE_SHARE = 0.1
@@ -144,7 +146,7 @@ class LiteSegmenter(TorchSegmenter):
             return logits
 
         def look(rgb: Pixels) -> FloatArray:
-            return alpha_of(rgb, network)
+            return probability_of(rgb, network)
 
         def strands(alpha: FloatArray, small: Pixels, rgb: Pixels) -> FloatArray:
             nonlocal seconds
@@ -190,7 +192,7 @@ def segment_lite(
 
     Args:
         rgb: uint8, H x W x 3, sRGB.
-        look: The network: RGB of any size in, alpha of a size of its own out.
+        look: The networks: RGB of any size in, probability of a size of its own out.
         edge: What brings the matte to the photo's edges and size.
 
     Returns:
@@ -204,16 +206,16 @@ def segment_lite(
         else np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     )
     first = look(small)
-    peak = presence(first)
-    alpha = _enlarge(without_specks(first), size)
-    box = surroundings(alpha)
+    peak = presence(steeper(first))
+    likely = _enlarge(without_specks(first), size)
+    box = surroundings(steeper(likely))
     if box is not None:
         rows, columns = box
         second = look(np.ascontiguousarray(small[rows, columns]))
         part = (columns.stop - columns.start, rows.stop - rows.start)
-        trust = _fade(part, box, alpha.shape)
-        alpha[rows, columns] += trust * (_enlarge(without_specks(second), part) - alpha[rows, columns])
-    return edge(alpha, small, rgb), peak
+        trust = _fade(part, box, likely.shape)
+        likely[rows, columns] += trust * (_enlarge(without_specks(second), part) - likely[rows, columns])
+    return edge(steeper(settle_regions(likely, small)), small, rgb), peak
 
 
 def presence(alpha: FloatArray) -> float:
@@ -261,8 +263,8 @@ def face_on(alpha: FloatArray, rgb: Pixels) -> float:
     return best
 
 
-def alpha_of(rgb: Pixels, network: Callable[[Tensor, int], Tensor]) -> FloatArray:
-    """Alpha of a picture: what the networks see of it, each with the same say, however often it looks.
+def probability_of(rgb: Pixels, network: Callable[[Tensor, int], Tensor]) -> FloatArray:
+    """What the networks see of a picture, each with the same say, however often it looks.
 
     Args:
         rgb: uint8, H x W x 3, sRGB.
@@ -277,17 +279,22 @@ def alpha_of(rgb: Pixels, network: Callable[[Tensor, int], Tensor]) -> FloatArra
     looks = Counter(which for which, _, _ in LOOKS)
     mean = torch.zeros(1, 1, *largest)
     for (which, _, mirrored), pixels in zip(LOOKS, inputs, strict=True):
-        alpha = network(pixels, which).float().sigmoid().cpu()
-        enlarged = F.interpolate(alpha, largest, mode="bilinear", align_corners=False)
+        seen = network(pixels, which).float().sigmoid().cpu()
+        enlarged = F.interpolate(seen, largest, mode="bilinear", align_corners=False)
         mean += (enlarged.flip(3) if mirrored else enlarged) / (looks[which] * len(looks))
-    return np.asarray(np.clip((mean[0, 0].numpy() - 0.5) * CONTRAST + 0.5, 0, 1), dtype=np.float32)
+    return np.asarray(mean[0, 0].numpy(), dtype=np.float32)
+
+
+def steeper(probability: FloatArray) -> FloatArray:
+    """Alpha from the networks' probability, of the same layout; see ``CONTRAST``."""
+    return np.asarray(np.clip((probability - 0.5) * CONTRAST + 0.5, 0, 1), dtype=np.float32)
 
 
 def without_specks(alpha: FloatArray) -> FloatArray:
-    """A matte without its small components: of several people all stay, of specks none.
+    """What the networks see without its small components: of several people all stay, of specks none.
 
     Args:
-        alpha: float32, h x w, 0 to 1.
+        alpha: float32, h x w, 0 to 1: the probability.
 
     Returns:
         float32, h x w; a new array.

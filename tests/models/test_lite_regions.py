@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from arena.models import lite_regions
+from arena.models.lite_regions import settle_regions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float32]
+    Pixels = NDArray[np.uint8]
+
+COAT, WALL = (150, 40, 60), (120, 140, 110)
+
+
+def person(height: int = 192, width: int = 192) -> NDArray[np.bool_]:
+    """A head on shoulders."""
+    mask = np.zeros((height, width), np.uint8)
+    cv2.circle(mask, (width // 2, height // 3), height // 7, 1, -1)
+    cv2.ellipse(mask, (width // 2, height), (width // 3, height // 2), 0, 180, 360, 1, -1)
+    return mask > 0
+
+
+def photographed(mask: NDArray[np.bool_]) -> Pixels:
+    rgb = np.where(mask[..., None], COAT, WALL) + np.random.default_rng(0).integers(-10, 11, (*mask.shape, 3))
+    return rgb.astype(np.uint8)
+
+
+def seen(mask: NDArray[np.bool_], blur: float = 1.0) -> FloatArray:
+    """What networks say that know the person: an outline a few pixels wide."""
+    return np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), blur), dtype=np.float32)
+
+
+SLEEVE = np.s_[140:170, 50:75]
+"""Within the person."""
+WINDOW = np.s_[60:90, 20:50]
+"""Beside it."""
+
+
+@pytest.mark.parametrize("doubt", [0.3, 0.6])
+def test_a_region_in_doubt_goes_where_its_colours_are(doubt: float) -> None:
+    mask = person()
+    assert mask[SLEEVE].all()
+    assert not mask[WINDOW].any()
+    probability = seen(mask)
+    probability[SLEEVE] = probability[WINDOW] = doubt
+    before = probability.copy()
+    settled = settle_regions(probability, photographed(mask))
+    assert settled.dtype == np.float32
+    # What makes it alpha is steeper: 0.82 is 1.
+    assert settled[SLEEVE].min() > 0.85
+    assert settled[WINDOW].max() < 0.15
+    assert np.array_equal(probability, before)
+
+
+def test_a_region_takes_the_outline_that_the_photo_has() -> None:
+    """The networks doubt the whole right shoulder and the wall beside it: the cut runs between them."""
+    mask = person()
+    probability = seen(mask)
+    probability[120:180, 110:190] = 0.5
+    settled = settle_regions(probability, photographed(mask)) > 0.5
+    assert (settled[120:180, 110:190] == mask[120:180, 110:190]).mean() > 0.98
+
+
+def test_an_outline_is_left_as_it_is() -> None:
+    mask = person()
+    probability = seen(mask, 1.0)
+    assert settle_regions(probability, photographed(mask)) is probability
+    # Hair beside a region that is settled stays soft too.
+    probability[SLEEVE] = 0.4
+    settled = settle_regions(probability, photographed(mask))
+    assert np.array_equal(settled[:100], probability[:100])
+    assert ((settled[:100] > 0.2) & (settled[:100] < 0.8)).any()
+
+
+def test_what_the_networks_are_sure_of_is_not_overruled() -> None:
+    """A bag of the wall's colours in front of the coat."""
+    mask = person()
+    rgb = photographed(mask)
+    bag = np.s_[120:150, 80:120]
+    rgb[bag] = photographed(np.zeros_like(mask))[bag]
+    probability = seen(mask)
+    probability[SLEEVE] = 0.4
+    settled = settle_regions(probability, rgb)
+    assert settled[bag].min() > 0.9
+    assert settled[SLEEVE].min() > 0.9
+
+
+def test_without_colours_of_both_sides_nothing_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    rgb = photographed(person())
+    nobody = np.full((192, 192), 0.3, np.float32)
+    assert settle_regions(nobody, rgb) is nobody
+    monkeypatch.setattr(lite_regions, "minimum_cut", None)
+    everybody = np.full((192, 192), 0.7, np.float32)
+    assert settle_regions(everybody, rgb) is everybody
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 400), (3, 7), (900, 5)])
+def test_tiny_and_thin_pictures_come_through(size: tuple[int, int]) -> None:
+    probability = np.random.default_rng(0).random(size, dtype=np.float32)
+    settled = settle_regions(probability, np.full((*size, 3), 90, np.uint8))
+    assert settled.shape == size
+    assert settled.min() >= 0
+    assert settled.max() <= 1
+
+
+def test_the_size_of_the_picture_hardly_matters() -> None:
+    mask = person()
+    probability = seen(mask)
+    probability[SLEEVE] = probability[WINDOW] = 0.4
+    rgb = photographed(mask)
+    large = [
+        np.asarray(cv2.resize(part, None, fx=3, fy=3, interpolation=cv2.INTER_LINEAR)) for part in (probability, rgb)
+    ]
+    settled = settle_regions(large[0].astype(np.float32), large[1].astype(np.uint8))
+    back = cv2.resize(settled, (192, 192), interpolation=cv2.INTER_AREA)
+    assert np.abs(back - settle_regions(probability, rgb)).mean() < 0.01
