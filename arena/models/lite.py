@@ -290,26 +290,26 @@ def steeper(probability: FloatArray) -> FloatArray:
     return np.asarray(np.clip((probability - 0.5) * CONTRAST + 0.5, 0, 1), dtype=np.float32)
 
 
-def without_specks(alpha: FloatArray) -> FloatArray:
+def without_specks(probability: FloatArray) -> FloatArray:
     """What the networks see without its small components: of several people all stay, of specks none.
 
     Args:
-        alpha: float32, h x w, 0 to 1: the probability.
+        probability: float32, h x w, 0 to 1.
 
     Returns:
         float32, h x w; a new array.
     """
-    count, components, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.5).astype(np.uint8), connectivity=4)
+    count, components, stats, _ = cv2.connectedComponentsWithStats((probability > 0.5).astype(np.uint8), connectivity=4)
     if count < 2:
-        return alpha.copy()
+        return probability.copy()
     areas = stats[1:, cv2.CC_STAT_AREA]
     kept = np.concatenate([[False], areas >= SMALLEST_SHARE * areas.max()])[components]
     # A veil that touches nobody is nobody's.
-    veils, islands = cv2.connectedComponents((alpha > VEIL).astype(np.uint8), connectivity=4)
+    veils, islands = cv2.connectedComponents((probability > VEIL).astype(np.uint8), connectivity=4)
     touching = np.zeros(veils, bool)
     touching[np.unique(islands[kept])] = True
     touching[0] = True
-    clean = np.where(touching[islands], alpha, np.float32(0))
+    clean = np.where(touching[islands], probability, np.float32(0))
     if count > 2:
         # Soft pixels belong to what they touch: what is nearer to a speck than to somebody goes with it.
         specks = ~kept & (components > 0)

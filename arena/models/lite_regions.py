@@ -1,9 +1,9 @@
 """Whole regions of which Arena Lite's networks are unsure: colours and the photo's contrast decide where they belong.
 
 A sleeve before a dark wall, a window beside a cheek: the networks have seen few of each, and half-transparent they are
-wrong whichever it is. But what the networks are sure of shows which colours the subject has, which the background, and
-which of them are near by. That, the networks' own leaning, and a minimum cut along the photo's contrast settle them.
-Only what is wide is settled so; the outline stays the networks', who know hair.
+wrong whichever it is. Which colours the subject has, which the background, and which of them are near by, the networks'
+own leaning and a minimum cut along the photo's contrast settle them. Only what is wide is settled so, with the outline
+of what changes sides; any other outline stays the networks', who know hair.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 SIDE = 192
 """Square root of the area, in pixels, at which it is decided."""
-DOUBT = 0.05
-"""What the networks give a probability of less than this, or of more than 1 less this, is not asked about."""
+UNSURE = 0.05
+"""The networks are sure of what has a probability of less than this, or of more than 1 less this."""
 WIDE = 5
-"""Narrower than this many pixels is an outline, not a region."""
+"""Narrower than this many pixels is an outline, not a region; what the frame cuts off may go on beyond it."""
 
 # Weights of the decision: a logistic regression on the pixels in doubt, away from the masks' outlines, of the upper
 # bodies of every other training picture (Clothing Co-Parsing); `python -m benchmarks.lite_regions` makes it.
@@ -38,7 +38,7 @@ W_COLOUR = 0.59
 W_PLACE = 0.41
 SHARPENING = 6.0
 """The log-odds against the cut's contrast: their parts know the neighbourhood. Of 3, 5, 6 and 8 the smaller ones lose
-on the training pictures, and 8 follows colours less."""
+on the training pictures, and 8, which follows contrast least, on the validation pictures."""
 
 _LEAST = 3e-3
 """A probability is at least so far from 0 and 1: log-odds of up to 6."""
@@ -62,6 +62,12 @@ class Shrunk(NamedTuple):
     rgb: Pixels
     """h x w x 3, sRGB."""
 
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """Foreground, background and what probably is; see :func:`arena.refine.cut.labels_of`."""
+        subject = self.likely > 0.5
+        return labels_of(subject, subject & ~self.doubtful, ~subject & ~self.doubtful)
+
     @classmethod
     def of(cls, probability: FloatArray, rgb: Pixels) -> Shrunk:
         """From any size; see :func:`settle_regions`."""
@@ -69,7 +75,7 @@ class Shrunk(NamedTuple):
         factor = min(1.0, SIDE / math.sqrt(height * width))
         size = max(1, round(width * factor)), max(1, round(height * factor))
         likely = np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
-        doubtful = (likely >= DOUBT) & (likely <= 1 - DOUBT)
+        doubtful = (likely >= UNSURE) & (likely <= 1 - UNSURE)
         return cls(likely, doubtful, np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8))
 
 
@@ -81,7 +87,8 @@ def settle_regions(probability: FloatArray, rgb: Pixels) -> FloatArray:
         rgb: uint8, H x W x 3, sRGB: the photo at that size.
 
     Returns:
-        float32, H x W, 0 to 1: near 0 or 1 in regions that were settled, the same elsewhere.
+        float32, H x W, 0 to 1: near 0 or 1 in regions that were settled, the same away from them; ``probability``
+        itself if there are none.
     """
     small = Shrunk.of(probability, rgb)
     settled = _wide_parts(small.doubtful)
@@ -91,8 +98,10 @@ def settle_regions(probability: FloatArray, rgb: Pixels) -> FloatArray:
     if evidence is None:
         return probability
     odds = SHARPENING * (evidence @ np.array([W_NETWORKS, W_COLOUR, W_PLACE], np.float32) + np.float32(W_BIAS))
-    odds[~small.doubtful] = np.where(small.likely[~small.doubtful] > 0.5, np.inf, -np.inf)
-    subject = minimum_cut(odds, np.asarray(cv2.cvtColor(small.rgb, cv2.COLOR_RGB2LAB), dtype=np.uint8))
+    # What is certain is in the labels alone: as odds it would be contrast, and a region's rim a cheap place for a cut.
+    odds[~small.doubtful] = 0
+    lab = np.asarray(cv2.cvtColor(small.rgb, cv2.COLOR_RGB2LAB), dtype=np.uint8)
+    subject = minimum_cut(odds, lab, small.labels)
     # A region that changes sides takes its outline with it.
     changed = subject != (small.likely > 0.5)
     _, regions = cv2.connectedComponents(changed.astype(np.uint8), connectivity=4)
@@ -112,12 +121,12 @@ def gather_evidence(small: Shrunk) -> FloatArray | None:
 
     Returns:
         float32, h x w x 3: log-odds of the networks; of the colour, near what is in doubt, 0 elsewhere; of the colour
-        at this place. None if one side has no colours to go by.
+        at this place. None if the networks lean to one side everywhere: the other has no colours.
     """
     likely, doubtful, rgb = small
-    inside, outside = ~doubtful & (likely > 0.5), ~doubtful & (likely < 0.5)
-    # Every second row and column has all the colours.
-    mixtures = Mixtures.learned(rgb[::2, ::2], labels_of(likely > 0.5, inside, outside)[::2, ::2])
+    # Every second row and column has all the colours. Those in doubt are learned from too, as the networks lean:
+    # without them the eight mattes lose most of what is won.
+    mixtures = Mixtures.learned(rgb[::2, ::2], small.labels[::2, ::2])
     if mixtures is None:
         return None
     clipped = np.clip(likely, _LEAST, 1 - _LEAST)
@@ -126,7 +135,7 @@ def gather_evidence(small: Shrunk) -> FloatArray | None:
     colour = np.zeros_like(likely)
     colour[near] = _COLOUR_LIMIT * np.tanh(mixtures.odds(rgb[near]) / _COLOUR_LIMIT)
     lab = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), dtype=np.uint8)
-    known = np.where(inside, 1, np.where(outside, 0, likely)).astype(np.float32)
+    known = np.where(doubtful, likely, likely > 0.5).astype(np.float32)
     odds = np.log(clipped / (1 - clipped)), cv2.GaussianBlur(colour, (0, 0), _COLOUR_BLUR), place_odds(lab, known)
     return np.stack(odds, axis=2).astype(np.float32)
 

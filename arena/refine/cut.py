@@ -44,7 +44,7 @@ def labels_of(subject: Mask, surely_subject: Mask, surely_background: Mask) -> B
 
 
 class Mixtures(NamedTuple):
-    """The colours of both sides, as OpenCV's GrabCut keeps them."""
+    """The colours of both sides, each a mixture of five Gaussians as OpenCV's GrabCut keeps them."""
 
     subject: NDArray[np.float64]
     background: NDArray[np.float64]
@@ -146,7 +146,8 @@ def minimum_cut(odds: FloatArray, lab: ByteArray, labels: ByteArray | None = Non
 
     OpenCV has no minimum cut of its own, but GrabCut with frozen mixtures is one: the log-odds are written into
     the first channel of a picture, on which two Gaussians of equal variance differ linearly, and the other two channels
-    hold lightness and chroma, on which the Gaussians are so wide that they only matter to the contrast.
+    hold lightness and chroma, on which the Gaussians are so wide that they only matter to the contrast. To that each of
+    the odds is three levels, and infinite ones are 24.
 
     Args:
         odds: float32, H x W: log-odds of the subject, of up to 8 either way.

@@ -90,6 +90,15 @@ def test_the_cut_follows_contrast_where_odds_are_undecided() -> None:
     assert np.array_equal(minimum_cut(odds, lab_of(halves(noise=2))), in_columns(0, 32))
 
 
+def test_certainty_in_the_labels_is_no_contrast() -> None:
+    """As odds, what is certain would make the rims of what is not the cheapest places to cut."""
+    nothing = np.zeros((48, 64), bool)
+    labels = labels_of(in_columns(0, 32), in_columns(0, 24), in_columns(40, 64))
+    weak = lab_of(halves((100, 100, 100), (115, 115, 115), noise=2))
+    assert np.array_equal(minimum_cut(np.zeros((48, 64), np.float32), weak, labels), in_columns(0, 32))
+    assert not minimum_cut(np.zeros((48, 64), np.float32), weak, labels_of(nothing, nothing, ~nothing)).any()
+
+
 def test_what_is_certain_stays_against_all_odds() -> None:
     odds = np.full((48, 64), 5, np.float32)
     labels = labels_of(odds > 0, in_columns(0, 3), in_columns(32, 64))
