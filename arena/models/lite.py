@@ -215,7 +215,7 @@ def segment_lite(
         part = (columns.stop - columns.start, rows.stop - rows.start)
         trust = _fade(part, box, likely.shape)
         likely[rows, columns] += trust * (_enlarge(without_specks(second), part) - likely[rows, columns])
-    return edge(steeper(settle_regions(likely, small)), small, rgb), peak
+    return edge(steeper(settle_regions(likely, clarify(small))), small, rgb), peak
 
 
 def presence(alpha: FloatArray) -> float:

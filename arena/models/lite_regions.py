@@ -84,7 +84,7 @@ def settle_regions(probability: FloatArray, rgb: Pixels) -> FloatArray:
 
     Args:
         probability: float32, H x W, 0 to 1: the networks' mean, before anything makes it steeper.
-        rgb: uint8, H x W x 3, sRGB: the photo at that size.
+        rgb: uint8, h x w x 3, sRGB: the photo at any size, as clear as the networks saw it: in fog all colours are one.
 
     Returns:
         float32, H x W, 0 to 1: near 0 or 1 in regions that were settled, the same away from them; ``probability``

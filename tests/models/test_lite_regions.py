@@ -144,6 +144,16 @@ def test_tiny_and_thin_pictures_come_through(size: tuple[int, int]) -> None:
     assert settled.max() <= 1
 
 
+def test_the_photo_may_have_another_size_than_the_probability() -> None:
+    mask = person()
+    probability = seen(mask)
+    probability[SLEEVE] = probability[WINDOW] = 0.4
+    settled = settle_regions(probability, photographed(person(384, 384), noise=5))
+    assert settled.shape == mask.shape
+    assert settled[SLEEVE].mean() > 0.9
+    assert settled[WINDOW].mean() < 0.1
+
+
 def test_the_size_of_the_picture_hardly_matters() -> None:
     mask = person()
     probability = seen(mask)
