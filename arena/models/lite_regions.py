@@ -61,6 +61,8 @@ class Shrunk(NamedTuple):
     """h x w: where they are not sure."""
     rgb: Pixels
     """h x w x 3, sRGB."""
+    lab: Pixels
+    """The same as OpenCV scales CIELAB."""
 
     @property
     def labels(self) -> NDArray[np.uint8]:
@@ -76,7 +78,8 @@ class Shrunk(NamedTuple):
         size = max(1, round(width * factor)), max(1, round(height * factor))
         likely = np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
         doubtful = (likely >= UNSURE) & (likely <= 1 - UNSURE)
-        return cls(likely, doubtful, np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8))
+        small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        return cls(likely, doubtful, small, np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), dtype=np.uint8))
 
 
 def settle_regions(probability: FloatArray, rgb: Pixels) -> FloatArray:
@@ -100,8 +103,7 @@ def settle_regions(probability: FloatArray, rgb: Pixels) -> FloatArray:
     odds = SHARPENING * (evidence @ np.array([W_NETWORKS, W_COLOUR, W_PLACE], np.float32) + np.float32(W_BIAS))
     # What is certain is in the labels alone: as odds it would be contrast, and a region's rim a cheap place for a cut.
     odds[~small.doubtful] = 0
-    lab = np.asarray(cv2.cvtColor(small.rgb, cv2.COLOR_RGB2LAB), dtype=np.uint8)
-    subject = minimum_cut(odds, lab, small.labels)
+    subject = minimum_cut(odds, small.lab, small.labels)
     # A region that changes sides takes its outline with it.
     changed = subject != (small.likely > 0.5)
     _, regions = cv2.connectedComponents(changed.astype(np.uint8), connectivity=4)
@@ -123,7 +125,7 @@ def gather_evidence(small: Shrunk) -> FloatArray | None:
         float32, h x w x 3: log-odds of the networks; of the colour, near what is in doubt, 0 elsewhere; of the colour
         at this place. None if the networks lean to one side everywhere: the other has no colours.
     """
-    likely, doubtful, rgb = small
+    likely, doubtful, rgb, lab = small
     # Every second row and column has all the colours. Those in doubt are learned from too, as the networks lean:
     # without them the eight mattes lose most of what is won.
     mixtures = Mixtures.learned(rgb[::2, ::2], small.labels[::2, ::2])
@@ -134,7 +136,6 @@ def gather_evidence(small: Shrunk) -> FloatArray | None:
     near = np.asarray(cv2.dilate(doubtful.astype(np.uint8), np.ones((reach, reach), np.uint8))) > 0
     colour = np.zeros_like(likely)
     colour[near] = _COLOUR_LIMIT * np.tanh(mixtures.odds(rgb[near]) / _COLOUR_LIMIT)
-    lab = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), dtype=np.uint8)
     known = np.where(doubtful, likely, likely > 0.5).astype(np.float32)
     odds = np.log(clipped / (1 - clipped)), cv2.GaussianBlur(colour, (0, 0), _COLOUR_BLUR), place_odds(lab, known)
     return np.stack(odds, axis=2).astype(np.float32)
